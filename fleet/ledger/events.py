@@ -1,0 +1,358 @@
+"""The vocabulary of the ledger: every event type there is, as a typed, versioned record.
+
+An event's `TYPE` and its fields are for ever: adding a field with a default is free, anything else is a new
+`VERSION` and an upcast in `_UPCASTS`. A test pins types, versions and fields in a snapshot.
+
+`opens` and `closes` tell the ledger which queue entries an event begins and ends (inbox: accepted and not yet
+decided; turns: routed and not yet answered; outbox: replies not yet delivered), so that "what is left to do" is
+one small table, kept in the same transaction, however long the history is.
+
+Times are integer microseconds since 1970 UTC, durations integer microseconds, money is US dollars.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fleet.errors import LedgerError
+
+__all__ = [
+    "EVENT_TYPES",
+    "AgentDeclared",
+    "AgentRetired",
+    "AppEventRecorded",
+    "Attempt",
+    "Candidate",
+    "Decision",
+    "Event",
+    "FleetStarted",
+    "MessageAccepted",
+    "MessageDecided",
+    "ModelAnswered",
+    "ReplyDelivered",
+    "ReplyFailed",
+    "ToolIntended",
+    "ToolReturned",
+    "TurnEnded",
+    "TurnResult",
+    "TurnStarted",
+    "read_event",
+]
+
+Queue = Literal["inbox", "turns", "outbox"]
+TurnResult = Literal["success", "blocked", "need_input", "failed"]
+DecidedBy = Literal["model", "gate", "fallback"]
+Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human"]
+
+
+class Record(BaseModel):
+    """A frozen value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Record):
+    """One thing that happened. Subclasses are the vocabulary; `TYPE` is the name in the ledger."""
+
+    TYPE: ClassVar[str] = ""
+    VERSION: ClassVar[int] = 1
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        """The queue entries, as (queue, key), that this event begins."""
+        return ()
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        """The queue entries that this event ends."""
+        return ()
+
+    def body(self) -> bytes:
+        """The payload as stored: compact JSON, defaults left out."""
+        return json.dumps(
+            self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, separators=(",", ":")
+        ).encode()
+
+
+class FleetStarted(Event):
+    """A worker opened the home. Stream: fleet."""
+
+    TYPE = "fleet.started"
+    app: str
+    code_version: str
+    pid: int
+    host: str
+
+
+class AgentDeclared(Event):
+    """The code declares this agent, new or changed; `definition` is the blob of what is declared. Stream: agent:ROLE."""
+
+    TYPE = "agent.declared"
+    role: str
+    kind: Literal["dialog", "supervised", "dispatcher"]
+    description: str
+    definition: str
+
+
+class AgentRetired(Event):
+    """The code no longer declares this agent; its open threads are named. Stream: agent:ROLE."""
+
+    TYPE = "agent.retired"
+    role: str
+    open_threads: int = 0
+
+
+class MessageAccepted(Event):
+    """A message is durable and will reach a terminal state. Stream: message:ID, version 1."""
+
+    TYPE = "message.accepted"
+    message_id: str
+    user: str
+    text: str
+    channel: str = ""
+    session_id: str = ""
+    language: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("inbox", self.message_id),)
+
+
+class Candidate(Record):
+    """A thread as the router saw it; its place in the list is its printed index."""
+
+    thread_id: str
+    agent: str
+    name: str = ""
+    latest_activity_at: int = 0
+
+
+class Attempt(Record):
+    """One answer of a model to a routing request, or the error in its place; `answer` is the raw text."""
+
+    model: str
+    answer: str = ""
+    stop_reason: str = ""
+    verdict: str = "ok"
+    message: str = ""
+    error: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_us: int = 0
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class Decision(Record):
+    """Where one message went, and everything that led there.
+
+    `transcript` and `prompt` are blob hashes of what the model was shown; `prompt_name` is the template's file;
+    `candidates`, `agents` and `examples` (role → ids) are exactly what was printed; `reason` is the model's
+    comments; `gate_reason` is the gate's own; `fallback` names the rung that decided, `fallback_reason` why;
+    `latency_us` maps a stage (queue, gate, warmup, prompt, model, parse) to its duration.
+    """
+
+    by: DecidedBy
+    outcome: Outcome
+    thread_id: str = ""
+    job_id: str = ""
+    agent: str = ""
+    thread_index: int | None = None
+    name: str = ""
+    language: str = ""
+    default_example_id: int | None = None
+    reason: str = ""
+    gate_reason: str = ""
+    fallback: Literal["", "router", "agent", "human"] = ""
+    fallback_reason: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    agents: tuple[str, ...] = ()
+    examples: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    transcript: str = ""
+    prompt: str = ""
+    prompt_name: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    latency_us: dict[str, int] = Field(default_factory=dict)
+    code_version: str = ""
+
+    @property
+    def new_thread(self) -> bool:
+        """Whether this decision started the thread."""
+        return self.outcome == "start_new_thread"
+
+
+class MessageDecided(Event):
+    """The one decision about a message; what it amounts to is applied with it. Stream: message:ID, version 2."""
+
+    TYPE = "message.decided"
+    message_id: str
+    user: str
+    text: str
+    decision: Decision
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("turns", self.message_id),) if self.decision.thread_id else ()
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return (("inbox", self.message_id),)
+
+
+class TurnStarted(Event):
+    """A job woke up to answer these messages; `transcript` is what its warmup printed. Stream: job:ID."""
+
+    TYPE = "turn.started"
+    job_id: str
+    thread_id: str
+    turn: int
+    message_ids: tuple[str, ...]
+    transcript: str = ""
+    prompt: str = ""
+    prompt_name: str = ""
+
+
+class ModelAnswered(Event):
+    """One model call of a turn. `content` holds the answer's blocks as the Messages API spells them. Stream: job:ID."""
+
+    TYPE = "step.model"
+    job_id: str
+    turn: int
+    content: tuple[dict[str, Any], ...]
+    stop_reason: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_us: int = 0
+
+
+class ToolIntended(Event):
+    """A tool with effects is about to run: recorded before it does. Stream: job:ID."""
+
+    TYPE = "tool.intended"
+    job_id: str
+    turn: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    idempotency_key: str
+
+
+class ToolReturned(Event):
+    """A tool call ended, well or not; `content` is what the model is told. Stream: job:ID."""
+
+    TYPE = "tool.returned"
+    job_id: str
+    turn: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    content: str
+    error: bool = False
+    latency_us: int = 0
+
+
+class AppEventRecorded(Event):
+    """An application event that a tool emitted, appended together with that tool's result. Stream: job:ID."""
+
+    TYPE = "app.event"
+    name: str
+    version: int = 1
+    job_id: str
+    user: str
+    data: dict[str, Any]
+
+
+class TurnEnded(Event):
+    """A turn came to its uniform result. `reply` is what the user is told (a supervised agent tells nobody).
+
+    `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed. Stream: job:ID.
+    """
+
+    TYPE = "turn.ended"
+    job_id: str
+    thread_id: str
+    user: str
+    turn: int
+    message_ids: tuple[str, ...]
+    result: TurnResult
+    reply_id: str = ""
+    reply: str = ""
+    deliver: bool = True
+    summary: str = ""
+    reason: str = ""
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return tuple(("turns", message_id) for message_id in self.message_ids)
+
+
+class ReplyDelivered(Event):
+    """The channel took the reply. Stream: reply:ID."""
+
+    TYPE = "reply.delivered"
+    reply_id: str
+    thread_id: str
+    attempts: int = 1
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return (("outbox", self.reply_id),)
+
+
+class ReplyFailed(Event):
+    """The channel refused the reply until the attempts ran out. Stream: reply:ID."""
+
+    TYPE = "reply.failed"
+    reply_id: str
+    thread_id: str
+    attempts: int
+    error: str
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return (("outbox", self.reply_id),)
+
+
+EVENT_TYPES: Mapping[str, type[Event]] = {
+    kind.TYPE: kind
+    for kind in (
+        FleetStarted,
+        AgentDeclared,
+        AgentRetired,
+        MessageAccepted,
+        MessageDecided,
+        TurnStarted,
+        ModelAnswered,
+        ToolIntended,
+        ToolReturned,
+        AppEventRecorded,
+        TurnEnded,
+        ReplyDelivered,
+        ReplyFailed,
+    )
+}
+
+# (type, version) → a function from that version's payload to the next version's.
+_UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def read_event(kind: str, version: int, body: bytes) -> Event:
+    """The event that `body` holds, brought up to today's version of its type.
+
+    Raises: LedgerError for a type or version that this code does not know: the ledger is newer than the code.
+    """
+    known = EVENT_TYPES.get(kind)
+    if known is None or version > known.VERSION:
+        raise LedgerError(f"event {kind} v{version} was written by a newer fleet; update fleet to read this ledger")
+    if version == known.VERSION:
+        return known.model_validate_json(body)
+    data: dict[str, Any] = json.loads(body)
+    for old in range(version, known.VERSION):
+        data = _UPCASTS[kind, old](data)
+    return known.model_validate(data)

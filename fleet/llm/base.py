@@ -1,0 +1,94 @@
+"""What every model is: a request in, an answer out, in the shapes of the Messages API.
+
+Blocks are plain JSON objects, as the Messages API spells them (`{"type": "text", "text": …}`, `tool_use`,
+`tool_result`, `thinking`): what is stored is what was said, and nothing is lost by a translation of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage"]
+
+Block = Mapping[str, Any]
+Purpose = Literal["route", "work"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call: what the model is told.
+
+    `system` is the static part (the provider may cache it, so it must not hold anything of one user);
+    `messages` are `{"role": "user" | "assistant", "content": str | [block, …]}`, user first;
+    `tools` are `{"name", "description", "input_schema"}`; `max_tokens` includes thinking; `timeout_s` in seconds.
+    """
+
+    system: str
+    messages: tuple[Mapping[str, Any], ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    max_tokens: int = 2048
+    timeout_s: float = 60.0
+    purpose: Purpose = "work"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the provider counted them; an offline model counts none."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the content blocks in order, why it stopped, who answered, and what it took.
+
+    `stop_reason` is the Messages API's: end_turn, tool_use, max_tokens, refusal, stop_sequence, pause_turn.
+    `model` is the id that the provider says answered; `extra` holds what a model wants on record (a confidence).
+    """
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    model: str
+    usage: Usage = Usage()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text blocks, joined; thinking and tool calls left out."""
+        return "".join(block["text"] for block in self.content if block["type"] == "text")
+
+    @property
+    def tool_calls(self) -> tuple[Block, ...]:
+        """The tool_use blocks, in order: `{"type", "id", "name", "input"}`."""
+        return tuple(block for block in self.content if block["type"] == "tool_use")
+
+
+class Model(Protocol):
+    """Something that answers requests. `name` is how settings and records spell it: `provider:model`."""
+
+    @property
+    def name(self) -> str:
+        """`provider:model`, as in settings and in the records."""
+
+    async def complete(self, request: Request) -> Answer:
+        """Answer one request.
+
+        Raises: ModelRefusedError, ModelUnavailableError or ModelAnswerError; nothing else.
+        Reads and writes no store.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of connections; the model is not used after this."""

@@ -1,0 +1,125 @@
+"""What can be set, in one table; the only reader of the environment.
+
+A row is (name, default, unit, help). The environment variable is FLEET_ and the name in capitals, except where
+`_ENV` says otherwise. Settings are frozen once read: a running fleet never changes its mind half-way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import ConfigError
+
+__all__ = ["ROWS", "Row", "Settings"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting: its name, default, unit ("" where it has none) and one line of help."""
+
+    name: str
+    default: Any
+    unit: str
+    help: str
+
+    @property
+    def env(self) -> str:
+        """The environment variable that sets it."""
+        return _ENV.get(self.name, "FLEET_" + self.name.upper())
+
+
+_ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
+_SECRET = frozenset({"anthropic_api_key"})
+
+ROWS = (
+    Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
+    Row("router_model", "", "model", "Routes messages; empty: Claude with a key, else offline:router."),
+    Row("worker_model", "", "model", "Answers in threads; empty: Claude with a key, else offline:worker."),
+    Row("fallback_model", "offline:router", "model", "Decides when the router's answers are refused or it is down."),
+    Row("anthropic_api_key", "", "secret", "Key for anthropic:* models."),
+    Row("anthropic_base_url", "", "URL", "Another server that speaks the Messages API; empty: the provider's own."),
+    Row("concurrency", 50, "calls", "Messages routed, and turns run, at the same time."),
+    Row("candidates", 5, "threads", "The sender's most recent threads that the router is shown."),
+    Row("history", 40, "entries", "Entries of a thread's conversation that its worker is shown."),
+    Row("max_steps", 12, "steps", "Model and tool steps in one turn before it ends as failed."),
+    Row("router_max_tokens", 2048, "tokens", "Room for a routing answer, thinking included."),
+    Row("worker_max_tokens", 4096, "tokens", "Room for one answer of a worker, thinking included."),
+    Row("model_timeout_s", 60.0, "seconds", "Longest wait for one model call, the client's own retries included."),
+    Row("model_retries", 2, "retries", "How often the provider's client tries again after 408, 409, 429 and 5xx."),
+    Row("tool_timeout_s", 60.0, "seconds", "Longest run of one asynchronous tool call."),
+    Row("delivery_attempts", 5, "attempts", "Tries to hand a reply to its channel before it is set aside as failed."),
+    Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it."),
+    Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
+    Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
+    Row("checkpoint_s", 5.0, "seconds", "…or after so long with something applied and not committed."),
+    Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting's value; `Settings.load()` reads the environment, keyword arguments win over it.
+
+    Fields, defaults and units: `ROWS` (a test holds the two together).
+    """
+
+    home: Path = Path(".fleet")
+    router_model: str = ""
+    worker_model: str = ""
+    fallback_model: str = "offline:router"
+    anthropic_api_key: str = ""
+    anthropic_base_url: str = ""
+    concurrency: int = 50
+    candidates: int = 5
+    history: int = 40
+    max_steps: int = 12
+    router_max_tokens: int = 2048
+    worker_max_tokens: int = 4096
+    model_timeout_s: float = 60.0
+    model_retries: int = 2
+    tool_timeout_s: float = 60.0
+    delivery_attempts: int = 5
+    delivery_backoff_s: float = 1.0
+    max_message_bytes: int = 65536
+    checkpoint_events: int = 2000
+    checkpoint_s: float = 5.0
+    drain_s: float = 30.0
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """Settings from `environ` (the process's by default), then `given`; None in `given` means not given.
+
+        Raises: ConfigError for a value that is no number where one is needed, or is out of range.
+        """
+        env = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for row in ROWS:
+            text = env.get(row.env, "")
+            if text:
+                values[row.name] = _convert(row, text)
+        values.update({name: value for name, value in given.items() if value is not None})
+        known = {row.name for row in ROWS}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"there is no setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        for row in ROWS:
+            value = values.get(row.name)
+            if isinstance(row.default, (int, float)) and value is not None and not value > 0:
+                raise ConfigError(f"{row.env} must be above 0 ({row.unit}), not {value!r}")
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={'***' if f.name in _SECRET else repr(getattr(self, f.name))}" for f in fields(self))
+        return f"Settings({', '.join(shown)})"
+
+
+def _convert(row: Row, text: str) -> Any:
+    kind = Path if isinstance(row.default, Path) else type(row.default)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{row.env} must be a number ({row.unit}), not {text!r}") from None
