@@ -1,0 +1,1 @@
+"""Agents, tools and the application that declares them."""

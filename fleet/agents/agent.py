@@ -1,0 +1,179 @@
+"""Agents as an application declares them, and the dispatcher that routes to them.
+
+A declaration is code: it lives in the process, and the runtime mirrors it into the durable root at start. What a
+declaration leaves out is joined by role from the application's data folder: prompts/<role>.md, warmup/<role>.py,
+examples_db/<role>/.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from fleet.agents.tool import Tool
+from fleet.errors import ConfigError
+
+__all__ = ["Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"]
+
+AgentKind = Literal["dialog", "supervised", "dispatcher"]
+
+
+class Agent:
+    """A role: description, prompt, tools, model, examples. Use `DialogAgent` or `SupervisedAgent`.
+
+    `role` joins the agent to its files; `description` (default: the prompt's GOAL line) and `capabilities` (default:
+    what its tools say of themselves) are what the router is shown; `prompt` and `warmup` are texts that win over the
+    files; `model` wins over the setting worker_model; `locale` is the language of its threads where the router's
+    choice should not count.
+    Raises: ConfigError for a role that cannot name a file, or tools that clash.
+    """
+
+    KIND: ClassVar[AgentKind] = "dialog"
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        description: str = "",
+        capabilities: Sequence[str] = (),
+        tools: Iterable[Callable[..., Any] | Tool] = (),
+        prompt: str | None = None,
+        warmup: str | None = None,
+        model: str = "",
+        locale: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
+            raise ConfigError(f"a role is a plain name like schedule_assistant, not {role!r}")
+        self.role = role
+        self.description = description
+        self.capabilities = tuple(capabilities)
+        self.tools = tuple(Tool.of(each) for each in tools)
+        names = [each.name for each in self.tools]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"agent {role}: two tools share the name {max(names, key=names.count)!r}")
+        self.prompt = prompt
+        self.warmup = warmup
+        self.model = model or str((metadata or {}).get("MODEL", ""))
+        self.locale = locale
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(role={self.role!r})"
+
+
+class DialogAgent(Agent):
+    """An agent that talks to the user. Its replies leave by the outbox through `send_message`.
+
+    `send_message` is a function, sync or async. It is given what its parameters ask for by name (reply, reply_id,
+    user, thread_id, job_id, agent, channel, text or body or message or content); a first parameter of any other name
+    gets the `Reply` if it is annotated so, else the text. It may be called again for the same reply after a crash:
+    `reply_id` is the same then.
+    """
+
+    def __init__(self, role: str, send_message: Callable[..., Any] | None = None, **options: Any) -> None:
+        super().__init__(role, **_plain(options))
+        self.send_message = send_message
+        if send_message is not None and not callable(send_message):
+            raise ConfigError(f"agent {role}: send_message must be a function, not {type(send_message).__name__}")
+
+
+class SupervisedAgent(Agent):
+    """An agent that works in the background: its results are on record, and another system tells the user."""
+
+    KIND: ClassVar[AgentKind] = "supervised"
+
+    def __init__(self, role: str, **options: Any) -> None:
+        super().__init__(role, **_plain(options))
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with the underscored spellings of the guide (`_tools`, `_system_prompt`, `_metadata`) made plain."""
+    plain = {
+        ("prompt" if name in ("_system_prompt", "system_prompt") else name.lstrip("_")): value
+        for name, value in options.items()
+    }
+    known = set(inspect.signature(Agent.__init__).parameters) - {"self", "role"}
+    unknown = sorted(set(plain) - known)
+    if unknown:
+        raise ConfigError(f"an agent has no option {unknown[0]!r}; it takes {', '.join(sorted(known))}")
+    return plain
+
+
+class MessageDispatcher:
+    """The router's declaration: which facts its warmup prints, which verbs the warmup may use, which model decides.
+
+    Subclass it, as `AppDispatcher`. `chat_history(count=5)` may narrow which of the sender's threads are candidates:
+    it returns thread views out of `fleet_threads` (or None for all); `start_new_thread` and `dispatch_to` declare the
+    two actions' signatures: they are checked, and never called, for a router's words are never executed.
+    """
+
+    role = "dispatcher"
+    task_agents: Any = None
+
+    def __init__(
+        self,
+        *,
+        task_agents: Mapping[str, Agent] | None = None,
+        chat_history: Callable[..., Any] | None = None,
+        start_new_thread: Callable[..., Any] | None = None,
+        dispatch_to: Callable[..., Any] | None = None,
+        warmup: str | None = None,
+        prompt: str | None = None,
+        model: str = "",
+    ) -> None:
+        if task_agents is not None:
+            self.task_agents = task_agents
+        self.chat_history = chat_history
+        self.start_new_thread = start_new_thread
+        self.dispatch_to = dispatch_to
+        self.warmup = warmup
+        self.prompt = prompt
+        self._model = model
+        self._metadata: dict[str, Any] = {}
+        self._tool_names: list[str] = []
+        self._X__context: dict[str, Any] | None = None
+
+    @property
+    def model(self) -> str:
+        """`provider:model` that decides, or "" for the setting router_model; `_metadata["MODEL"]` counts too."""
+        name = self._model or str(self._metadata.get("MODEL", ""))
+        return name if ":" in name else ""
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """The verbs that this application adds to the warmup's names."""
+        if self._X__context is None:
+            self.init_context()
+        return self._X__context or {}
+
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        """The names given to `append_tool`; `fleet check` holds them against `context`."""
+        return tuple(self._tool_names)
+
+    def init_context(self) -> None:
+        """Prepare the warmup's extra names; a subclass extends it and fills `self._X__context`."""
+        self._X__context = {}
+
+    def update_warmup_def(self, code: str) -> None:
+        """Set the warmup code; facts that it does not print (agents, threads) are printed after it."""
+        self.warmup = code
+
+    def append_tool(self, name: str) -> None:
+        """Promise that the warmup may call `name`."""
+        if name not in self._tool_names:
+            self._tool_names.append(name)
+
+
+def create_tool(*, tool_name: str, callable: Callable[..., Any], docstring: str, context: dict[str, Any]) -> None:  # noqa: A002 - the guide's spelling
+    """Put a function into a dispatcher's warmup names under `tool_name`, with `docstring` as its help."""
+    if not tool_name.isidentifier():
+        raise ConfigError(f"a tool's name must be an identifier, not {tool_name!r}")
+
+    def verb(*args: Any, **kwargs: Any) -> Any:
+        return callable(*args, **kwargs)
+
+    verb.__name__, verb.__doc__ = tool_name, docstring
+    verb.__signature__ = inspect.signature(callable)  # type: ignore[attr-defined]
+    context[tool_name] = verb

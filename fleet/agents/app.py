@@ -1,0 +1,86 @@
+"""An application: the agents, the dispatcher, and the folder that holds their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from fleet.agents.agent import Agent, MessageDispatcher
+from fleet.errors import ConfigError
+
+__all__ = ["App", "import_app"]
+
+
+class App:
+    """What `fleet worker --app MODULE:ATTR` runs.
+
+    `data` is the folder with prompts/, warmup/ and examples_db/ (None: the built-in defaults serve);
+    `gate(message)` may settle a message before any model (a `DispatchResult`, or None to pass);
+    `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
+    the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
+    found.
+    Raises: ConfigError for no agent, or two agents of one role.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        agents: Iterable[Agent],
+        dispatcher: MessageDispatcher | None = None,
+        data: Path | str | None = None,
+        gate: Callable[..., Any] | None = None,
+        preferred_language_for: Callable[[Any], str | None] | None = None,
+        default_agent: str = "",
+        on_result: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name = name
+        declared = tuple(agents)
+        self.dispatcher = dispatcher or MessageDispatcher()
+        self.agents: dict[str, Agent] = {}
+        for agent in declared:
+            if not isinstance(agent, Agent):
+                raise ConfigError(f"{agent!r} is no agent; declare a DialogAgent or SupervisedAgent")
+            if self.agents.setdefault(agent.role, agent) is not agent:
+                raise ConfigError(f"two agents have the role {agent.role!r}; a role is a name for one agent")
+        if not self.agents:
+            raise ConfigError(f"application {name} declares no agents; give it at least one DialogAgent")
+        if default_agent and default_agent not in self.agents:
+            raise ConfigError(f"default_agent {default_agent!r} is none of {', '.join(self.agents)}")
+        self.data = Path(data) if data is not None else None
+        self.gate = gate
+        self.preferred_language_for = preferred_language_for
+        self.default_agent = default_agent
+        self.on_result = on_result
+
+    def __repr__(self) -> str:
+        return f"App(name={self.name!r}, agents=[{', '.join(self.agents)}])"
+
+
+def import_app(path: str) -> App:
+    """The application that `MODULE:ATTR` names; an attribute that is a function is called for it.
+
+    Raises: ConfigError with one line that says which half of the path is wrong.
+    """
+    import importlib
+    import sys
+
+    module_name, colon, attribute = path.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ConfigError(f"an application is named MODULE:ATTR, such as fleet.demo:app, not {path!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: an application beside where the command is typed
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise ConfigError(f"application {path}: there is no module {error.name!r}; is it installed?") from None
+        raise ConfigError(f"application {path}: {module_name} needs the module {error.name!r}") from None
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise ConfigError(f"application {path}: {module_name} has no attribute {attribute!r}")
+    app = found() if callable(found) and not isinstance(found, App) else found
+    if not isinstance(app, App):
+        raise ConfigError(f"application {path}: {attribute} is a {type(app).__name__}, not an App")
+    return app

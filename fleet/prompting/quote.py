@@ -1,0 +1,70 @@
+"""Untrusted text as one inert line.
+
+A quoted text is one JSON string that `json.loads` gives back unchanged. Letters of every script stay readable;
+what could forge a line, a fence or a tag, or hide, is escaped: `<`, `>`, backticks, control, format (bidi,
+zero-width, tags), surrogate, private-use and unassigned characters, line and paragraph separators, and every space
+but the plain one. It does not stop persuasion; what bounds that is what a router may do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["Untrusted", "quote"]
+
+_ESCAPED = re.compile(r"[<>`\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Marks that take no room of their own, and letters that are drawn as nothing: variation selectors, Hangul fillers,
+# the combining grapheme joiner, Khmer inherent vowels, Mongolian selectors, the braille blank.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    if character in "<>`" or unicodedata.category(character) in _HIDDEN or _BLANK.match(character):
+        units = character.encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    return character
+
+
+def quote(text: str) -> str:
+    """`text` as one quoted line: `json.loads(quote(text)) == text`, and nothing in it acts on a reader or parser."""
+    body = json.dumps(text, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: _shown(found.group()), body)
+
+
+class Untrusted(str):
+    """Text from outside. Printed, formatted or concatenated it is its quoted line; as a value it is the text itself.
+
+    Warmup code may compare, slice and search it as any str; what reaches the transcript through `print`, an f-string,
+    `+` or `%` is inert. `str.join` sees the raw text: wrap its items in `str()`.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return quote(self.raw)
+
+    def __repr__(self) -> str:
+        return quote(self.raw)
+
+    def __format__(self, spec: str) -> str:
+        return format(quote(self.raw), spec)
+
+    def __add__(self, other: str) -> str:
+        return str(self) + str(other)
+
+    def __radd__(self, other: str) -> str:
+        return str(other) + str(self)
+
+    def __getitem__(self, key: Any) -> Untrusted:
+        return Untrusted(str.__getitem__(self, key))
+
+    @property
+    def raw(self) -> str:
+        """The text itself, a plain str."""
+        return str.__str__(self)

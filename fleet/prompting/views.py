@@ -1,0 +1,76 @@
+"""What warmup code sees: frozen views of the message, the user, threads and agents.
+
+A view is a copy taken while reading; assigning to it does nothing to the graph. Texts that came from outside are
+`Untrusted`: printed, they are one quoted line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fleet.prompting.quote import Untrusted, quote
+
+__all__ = ["AgentView", "MessageView", "ThreadView", "UserView"]
+
+
+@dataclass(frozen=True)
+class UserView:
+    """The sender. Printed: the quoted id. `language` is the last one that a thread of theirs was started in, or ""."""
+
+    id: Untrusted
+    language: str = ""
+
+    def __str__(self) -> str:
+        return quote(self.id)
+
+
+@dataclass(frozen=True)
+class MessageView:
+    """One inbound message. Printed: its text as a quoted line."""
+
+    id: str
+    sender: UserView
+    text: Untrusted
+    channel: str = ""
+    session_id: str = ""
+    language: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return quote(self.text)
+
+
+@dataclass(frozen=True)
+class ThreadView:
+    """One of the sender's threads. Printed: its summary as a quoted line. Times are aware, in UTC.
+
+    `status` is the last turn's result (success, blocked, need_input, failed), `working` while one runs.
+    """
+
+    id: str
+    agent: str
+    name: Untrusted
+    language: str
+    status: str
+    summary: Untrusted
+    latest_activity_at: datetime
+    last_assistant_message: Untrusted
+
+    def __str__(self) -> str:
+        return quote(self.summary)
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """A specialist that may be chosen. `description` and `capabilities` are the application's own words."""
+
+    role: str
+    description: str
+    capabilities: tuple[str, ...] = ()
+    examples: tuple[tuple[int, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.description or 'No description'}"
