@@ -30,6 +30,7 @@ class Agent:
     """
 
     KIND: ClassVar[AgentKind] = "dialog"
+    __fleet_declaration__ = True  # `memo` leaves declarations as they are
 
     def __init__(
         self,
@@ -108,6 +109,7 @@ class MessageDispatcher:
     two actions' signatures: they are checked, and never called, for a router's words are never executed.
     """
 
+    __fleet_declaration__ = True  # `memo` leaves declarations as they are
     role = "dispatcher"
     task_agents: Any = None
 

@@ -202,7 +202,11 @@ class MessageDecided(Event):
 
 
 class TurnStarted(Event):
-    """A job woke up to answer these messages; `transcript` is what its warmup printed. Stream: job:ID."""
+    """A job woke up to answer these messages. Stream: job:ID.
+
+    `transcript` and `prompt` are blob hashes of what the model is shown; `trouble` says why the warmup that ran was
+    the default one.
+    """
 
     TYPE = "turn.started"
     job_id: str
@@ -212,6 +216,7 @@ class TurnStarted(Event):
     transcript: str = ""
     prompt: str = ""
     prompt_name: str = ""
+    trouble: str = ""
 
 
 class ModelAnswered(Event):

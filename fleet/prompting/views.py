@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fleet.clock import from_us
+from fleet.graph.records import ThreadRecord
+from fleet.ledger.events import MessageAccepted
 from fleet.prompting.quote import Untrusted, quote
 
 __all__ = ["AgentView", "MessageView", "ThreadView", "UserView"]
@@ -42,6 +45,19 @@ class MessageView:
     def __str__(self) -> str:
         return quote(self.text)
 
+    @classmethod
+    def of(cls, message: MessageAccepted, language: str = "") -> MessageView:
+        """The view of an accepted message; `language` is its user's last one."""
+        return cls(
+            message.message_id,
+            UserView(Untrusted(message.user), language),
+            Untrusted(message.text),
+            message.channel,
+            message.session_id,
+            message.language,
+            message.metadata,
+        )
+
 
 @dataclass(frozen=True)
 class ThreadView:
@@ -61,6 +77,20 @@ class ThreadView:
 
     def __str__(self) -> str:
         return quote(self.summary)
+
+    @classmethod
+    def of(cls, thread: ThreadRecord) -> ThreadView:
+        """The view of a thread of the graph."""
+        return cls(
+            thread.id,
+            thread.agent,
+            Untrusted(thread.name),
+            thread.language,
+            thread.status,
+            Untrusted(thread.summary),
+            from_us(thread.latest_activity_at),
+            Untrusted(thread.last_assistant_message),
+        )
 
 
 @dataclass(frozen=True)

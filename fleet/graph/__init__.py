@@ -1,0 +1,1 @@
+"""The living state: durable objects in dbzero, changed only by applying events."""

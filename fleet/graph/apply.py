@@ -1,0 +1,226 @@
+"""apply(event): the one way in which the graph changes. No clock, no randomness, no I/O.
+
+An event is applied once, in the order of the ledger. Whatever follows from an event alone is computed here, so that
+a graph rebuilt from nothing is the same graph.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fleet.errors import GraphError
+from fleet.graph.records import (
+    RECENT_KEPT,
+    TAIL_KEPT,
+    AgentRecord,
+    FleetRoot,
+    JobRecord,
+    ThreadRecord,
+    UserRecord,
+)
+from fleet.graph.summary import extend_summary
+from fleet.ledger import events as ev
+from fleet.ledger.base import Stored
+
+__all__ = ["AppReducers", "apply", "unanswered_calls"]
+
+# Application event name → (its pydantic class's validator of stored data, the reducer).
+AppReducers = Callable[[str], tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]]
+
+
+def apply(root: FleetRoot, stored: Stored, reducer_of: AppReducers) -> None:
+    """Bring the graph from just before `stored` to just after it.
+
+    Raises: GraphError if the event is not the next one, or does not fit what came before.
+    """
+    if stored.seq != root.applied + 1:
+        raise GraphError(f"event {stored.seq} cannot be applied: the graph stands at {root.applied}")
+    event = stored.event
+    if isinstance(event, ev.AppEventRecorded):
+        read, reduce = reducer_of(event.name)
+        reduce(root.state, read(event.data))
+    else:
+        _APPLY[type(event)](root, stored, event)
+    if stored.stream.startswith("job:"):
+        _job(root, stored.stream[4:]).version = stored.version
+    root.applied = stored.seq
+
+
+def _nothing(root: FleetRoot, stored: Stored, event: Any) -> None:
+    """Events that the graph need not know of."""
+
+
+def _declared(root: FleetRoot, stored: Stored, event: ev.AgentDeclared) -> None:
+    if event.kind == "dispatcher":
+        root.dispatcher.definition = event.definition
+        return
+    known = root.task_agents.get(event.role)
+    if known is None:
+        root.task_agents[event.role] = AgentRecord(event.role, event.kind, event.description, event.definition)
+        return
+    known.kind = event.kind
+    known.description = event.description
+    known.definition = event.definition
+    known.retired = False
+
+
+def _retired(root: FleetRoot, stored: Stored, event: ev.AgentRetired) -> None:
+    root.task_agents[event.role].retired = True
+
+
+def _accepted(root: FleetRoot, stored: Stored, event: ev.MessageAccepted) -> None:
+    user = root.users.get(event.user)
+    if user is None:
+        user = root.users[event.user] = UserRecord(event.user)
+    user.messages += 1
+
+
+def _decided(root: FleetRoot, stored: Stored, event: ev.MessageDecided) -> None:
+    decision = event.decision
+    root.dispatcher.decided += 1
+    if not decision.thread_id:
+        return
+    user = root.users[event.user]
+    if decision.new_thread:
+        thread = ThreadRecord(
+            decision.thread_id, event.user, decision.agent, decision.job_id, decision.name, decision.language, stored.at
+        )
+        root.threads[thread.id] = thread
+        job = JobRecord(decision.job_id, thread.id, decision.agent, decision.default_example_id)
+        root.jobs[job.id] = job
+        user.threads += 1
+        user.language = decision.language
+        root.task_agents[decision.agent].threads += 1
+    else:
+        thread = root.threads[decision.thread_id]
+        job = _job(root, thread.job)
+    thread.summary = extend_summary(thread.summary, thread.last_assistant_message, event.text)
+    thread.latest_activity_at = stored.at
+    thread.messages += 1
+    thread.status = "working"
+    job.waiting.append(json.dumps({"id": event.message_id, "text": event.text}, ensure_ascii=False))
+    _touch(user, thread.id)
+
+
+def _touch(user: UserRecord, thread_id: str) -> None:
+    """Make the thread the user's most recent one."""
+    recent = user.recent
+    if len(recent) and recent[-1] == thread_id:
+        return
+    if thread_id in list(recent):
+        recent.remove(thread_id)
+    recent.append(thread_id)
+    if len(recent) > RECENT_KEPT:
+        recent.pop(0)
+
+
+def _turn_started(root: FleetRoot, stored: Stored, event: ev.TurnStarted) -> None:
+    job = _job(root, event.job_id)
+    taken = [json.loads(entry) for entry in list(job.waiting)]
+    for entry in [entry for entry in list(job.waiting) if json.loads(entry)["id"] in event.message_ids]:
+        job.waiting.remove(entry)
+    text = "\n".join(entry["text"] for entry in taken if entry["id"] in event.message_ids)
+    _say(job, {"role": "user", "content": text})
+    job.turn = event.turn
+    job.turn_ids = list(event.message_ids)
+    job.turn_transcript = event.transcript
+    job.turn_steps = 0
+    job.stop_reason = ""
+    job.status = "working"
+
+
+def _answered(root: FleetRoot, stored: Stored, event: ev.ModelAnswered) -> None:
+    job = _job(root, event.job_id)
+    job.turn_steps += 1
+    job.stop_reason = event.stop_reason
+    if event.content:
+        _say(job, {"role": "assistant", "content": list(event.content)})
+
+
+def _intended(root: FleetRoot, stored: Stored, event: ev.ToolIntended) -> None:
+    _job(root, event.job_id).intended.append(event.call_id)
+
+
+def _returned(root: FleetRoot, stored: Stored, event: ev.ToolReturned) -> None:
+    job = _job(root, event.job_id)
+    job.turn_steps += 1
+    if event.call_id in list(job.intended):
+        job.intended.remove(event.call_id)
+    _result(job, event.call_id, event.content, event.error)
+
+
+def _turn_ended(root: FleetRoot, stored: Stored, event: ev.TurnEnded) -> None:
+    job, thread = _job(root, event.job_id), root.threads[event.thread_id]
+    for call_id in unanswered_calls(job):  # the API takes no call without its result
+        _result(job, call_id, "Not run: the turn ended before.", True)
+    last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
+    if event.reply and last["role"] != "assistant":
+        _say(job, {"role": "assistant", "content": [{"type": "text", "text": event.reply}]})
+    job.status = event.result
+    job.turn_ids = []
+    job.intended = []
+    thread.latest_activity_at = stored.at
+    if event.reply:
+        thread.last_assistant_message = event.reply
+    if event.summary:
+        thread.summary = event.summary
+    thread.status = "working" if len(job.waiting) else event.result
+    _touch(root.users[event.user], thread.id)
+
+
+def unanswered_calls(job: JobRecord) -> list[str]:
+    """The ids of the tool calls at the conversation's end that have no result yet, in order."""
+    calls: list[str] = []
+    done: set[str] = set()
+    for entry in list(job.tail)[-2:]:
+        message = json.loads(entry)
+        if isinstance(message["content"], str):
+            calls = []
+            continue
+        kinds = [(block["type"], block) for block in message["content"]]
+        if message["role"] == "assistant":
+            calls, done = [block["id"] for kind, block in kinds if kind == "tool_use"], set()
+        else:
+            done |= {block["tool_use_id"] for kind, block in kinds if kind == "tool_result"}
+    return [call for call in calls if call not in done]
+
+
+def _result(job: JobRecord, call_id: str, content: str, error: bool) -> None:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
+    if error:
+        block["is_error"] = True
+    last = json.loads(job.tail[-1])
+    if last["role"] == "user" and not isinstance(last["content"], str):
+        last["content"].append(block)
+        job.tail.pop(len(job.tail) - 1)
+        _say(job, last)
+    else:
+        _say(job, {"role": "user", "content": [block]})
+
+
+def _say(job: JobRecord, message: dict[str, Any]) -> None:
+    job.tail.append(json.dumps(message, ensure_ascii=False))
+    if len(job.tail) > TAIL_KEPT:
+        job.tail.pop(0)
+
+
+def _job(root: FleetRoot, job_id: str) -> JobRecord:
+    return root.jobs[job_id]
+
+
+_APPLY: dict[type[ev.Event], Callable[[FleetRoot, Stored, Any], None]] = {
+    ev.FleetStarted: _nothing,
+    ev.AgentDeclared: _declared,
+    ev.AgentRetired: _retired,
+    ev.MessageAccepted: _accepted,
+    ev.MessageDecided: _decided,
+    ev.TurnStarted: _turn_started,
+    ev.ModelAnswered: _answered,
+    ev.ToolIntended: _intended,
+    ev.ToolReturned: _returned,
+    ev.TurnEnded: _turn_ended,
+    ev.ReplyDelivered: _nothing,
+    ev.ReplyFailed: _nothing,
+}

@@ -1,0 +1,180 @@
+"""The only door to dbzero: durable classes, one open database per process, commit, and a digest of what it holds.
+
+dbzero is one per process; so is a `Database`. All use is from one thread. After `close` no durable object of it may
+be touched: dbzero would end the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import dbzero
+
+from fleet.errors import ConfigError, GraphError, HomeBusyError
+
+__all__ = ["Database", "Db0", "db0", "memo"]
+
+C = TypeVar("C", bound=type)
+_PREFIX = "graph"
+_CACHE_BYTES = 64 << 20  # keeps memory flat: measured, with a million threads too
+
+
+@overload
+def memo(cls: C, /) -> C: ...
+@overload
+def memo(*, id: str | None = None, singleton: bool = False) -> Callable[[C], C]: ...  # noqa: A002 - dbzero's word
+def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = False) -> C | Callable[[C], C]:  # noqa: A002
+    """Make a class durable: its instances live in the graph once a reducer puts them there.
+
+    `id` is the class's name in the file, for ever: give one, such as "shop/Order", so that a rename stays a rename.
+    Fields hold str, int (64 bit), float, bool, None, bytes, dict, list, tuple and durable objects; a field that is
+    added later needs a class-level default.
+
+    Two kinds of class are declarations, not state, and stay ordinary Python: subclasses of the agents and the
+    dispatcher, and an application's singleton root without an id. The first becomes whatever code declares and is
+    mirrored into the durable root at start; the second is made once per process.
+    Raises: ConfigError for a durable class without an id.
+    """
+
+    def wrap(found: C) -> C:
+        if getattr(found, "__fleet_declaration__", False):
+            return found
+        if singleton and id is None:
+            return _declared_once(found)
+        if not id:
+            raise ConfigError(f"@memo class {found.__qualname__} needs an id, such as id=\"app/{found.__name__}\"")
+        durable: C = dbzero.memo(found, id=id, singleton=singleton)
+        return durable
+
+    return wrap if cls is None else wrap(cls)
+
+
+def _declared_once(cls: C) -> C:
+    """The class with one instance per process: building it again gives the first one."""
+    build = cls.__init__
+    made: dict[str, Any] = {}
+
+    def new(kind: type, *_: Any, **__: Any) -> Any:
+        if "it" not in made:
+            made["it"] = object.__new__(kind)
+        return made["it"]
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "built" not in made:
+            build(self, *args, **kwargs)
+            made["built"] = True
+
+    cls.__new__ = new  # type: ignore[method-assign,assignment]
+    cls.__init__ = init  # type: ignore[misc,assignment]
+    return cls
+
+
+class Db0:
+    """The names of dbzero that an application declares with: `from fleet import db0`, then `@db0.memo(…)`."""
+
+    memo = staticmethod(memo)
+
+
+db0 = Db0()
+
+
+class Database:
+    """The open graph file of one home. Open one at a time; use it from one thread.
+
+    Raises: HomeBusyError if another process has it open; GraphError if the file cannot be opened.
+    """
+
+    _open: Database | None = None
+
+    def __init__(self, folder: Path) -> None:
+        if Database._open is not None:
+            raise GraphError(f"this process has the graph {Database._open.folder} open; it can open one at a time")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):  # dbzero would end the process
+            raise GraphError(f"the graph folder {folder} is not writable")
+        self.folder = folder
+        try:
+            dbzero.init(str(folder), autocommit=False, cache_size=_CACHE_BYTES)
+            dbzero.open(_PREFIX, "rw", autocommit=False)
+        except Exception as error:
+            dbzero.close()
+            if "lock" in str(error):
+                raise HomeBusyError(f"the graph {folder} is open in another process") from None
+            raise GraphError(f"the graph {folder} cannot be opened: {error}") from None
+        Database._open = self
+
+    @staticmethod
+    def file(folder: Path) -> Path:
+        """Where the graph of `folder` is kept."""
+        return folder / f"{_PREFIX}.db0"
+
+    def commit(self) -> None:
+        """Make everything applied so far durable. A commit that fails ends the process.
+
+        After a failed commit dbzero reports the next one as a success without saving: going on would lose state that
+        the ledger can rebuild. So it ends here, at once, and the next start replays.
+        """
+        try:
+            dbzero.commit(_PREFIX)
+        except Exception as error:
+            sys.stderr.write(f"fleet: the graph could not be committed ({error}); ending, to be replayed at the next start\n")
+            sys.stderr.flush()
+            os._exit(70)
+
+    def close(self) -> None:
+        """Commit what is applied, and let the file go."""
+        if Database._open is self:
+            Database._open = None
+            dbzero.close()
+
+    @staticmethod
+    def digest(root: Any) -> str:
+        """A sha256 over everything reachable from `root`, by value: two graphs of the same events have the same one.
+
+        Dicts count in key order, objects by class and fields; an object met again counts as the number of its first
+        meeting; fields that are None, and those that begin with an underscore, do not count.
+        """
+        total = hashlib.sha256()
+        for token in _tokens(root):
+            total.update(len(token).to_bytes(8, "big"))
+            total.update(token)
+        return total.hexdigest()
+
+
+def _tokens(root: Any) -> Iterator[bytes]:
+    met: dict[str, int] = {}
+    stack: list[Any] = [root]
+    kinds = (type(dbzero.dict()), type(dbzero.list()), type(dbzero.tuple(())))
+    while stack:
+        value = stack.pop()
+            yield f"{type(value).__name__}:{value!r}".encode("utf-8", "surrogatepass")
+        elif type(value) is bytes:
+            yield b"bytes:" + value
+        elif isinstance(value, (dict, kinds[0])):
+            keys = sorted(value.keys())
+            yield f"dict:{len(keys)}".encode()
+            for key in reversed(keys):
+                stack += (value[key], key)
+        elif isinstance(value, (list, tuple, kinds[1], kinds[2])):
+            yield f"list:{len(value)}".encode()
+            stack.extend(reversed(list(value)))
+        elif dbzero.is_memo(value):
+            uuid = dbzero.uuid(value)
+            if uuid in met:
+                yield f"met:{met[uuid]}".encode()
+                continue
+            met[uuid] = len(met)
+            names = {name for name, _ in dbzero.get_attributes(type(value))}
+            names |= {name for base in type(value).__mro__ for name in vars(base).get("__annotations__", {})}
+            shown = [(n, getattr(value, n, None)) for n in sorted(names) if not n.startswith("_")]
+            yield f"memo:{type(value).__name__}".encode()
+            for name, field in reversed(shown):
+                if field is not None:
+                    stack += (field, name)
+        else:
+            raise GraphError(f"a {type(value).__name__} has no place in the graph")

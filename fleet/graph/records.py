@@ -1,0 +1,122 @@
+"""The durable objects: the singleton root, agents, users, threads, jobs.
+
+Ids are str, times integer microseconds UTC, references are ids (dbzero never frees a cycle). Only `apply` assigns.
+A field that is added later needs a class-level default here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.graph.db import memo
+
+__all__ = ["RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot", "JobRecord", "ThreadRecord",
+           "UserRecord"]  # fmt: skip
+
+RECENT_KEPT = 64  # a user's most recent threads that are at hand without a search
+TAIL_KEPT = 64  # entries of a job's conversation kept in the graph; the ledger has all of them
+
+
+@memo(id="fleet/AgentRecord")
+class AgentRecord:
+    """An agent as the code declares it. `definition` is the blob of the declaration in force."""
+
+    retired: bool = False
+    threads: int = 0
+
+    def __init__(self, role: str, kind: str, description: str, definition: str) -> None:
+        self.role = role
+        self.kind = kind
+        self.description = description
+        self.definition = definition
+
+
+@memo(id="fleet/DispatcherRecord")
+class DispatcherRecord:
+    """The dispatcher, and the same map of agents that the root owns."""
+
+    decided: int = 0
+
+    def __init__(self, task_agents: Any) -> None:
+        self.task_agents = task_agents
+        self.definition = ""
+
+
+@memo(id="fleet/UserRecord")
+class UserRecord:
+    """A user: the ids of their most recent threads, oldest first, and counters."""
+
+    language: str = ""
+    threads: int = 0
+    messages: int = 0
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - the record's own id
+        self.id = id
+        self.recent: list[str] = []
+
+
+@memo(id="fleet/ThreadRecord")
+class ThreadRecord:
+    """A thread: one topic of one user with one agent. `status` is the last turn's result, or working."""
+
+    status: str = "working"
+    last_assistant_message: str = ""
+    messages: int = 0
+
+    def __init__(self, id: str, user: str, agent: str, job: str, name: str, language: str, at: int) -> None:  # noqa: A002
+        self.id = id
+        self.user = user
+        self.agent = agent
+        self.job = job
+        self.name = name
+        self.language = language
+        self.summary = ""
+        self.created_at = at
+        self.latest_activity_at = at
+
+
+@memo(id="fleet/JobRecord")
+class JobRecord:
+    """A worker's unit of work in a thread.
+
+    `version` is that of its ledger stream; `tail` the end of the conversation, each entry a JSON message of the
+    Messages API; `waiting` the routed messages that no turn has taken up yet, each a JSON object with id and text;
+    `turn_ids` those that the open turn answers, empty between turns.
+    """
+
+    version: int = 0
+    turn: int = 0
+    status: str = "waiting"
+    turn_transcript: str = ""
+    turn_steps: int = 0
+    stop_reason: str = ""
+
+    def __init__(self, id: str, thread: str, agent: str, example: int | None) -> None:  # noqa: A002
+        self.id = id
+        self.thread = thread
+        self.agent = agent
+        self.default_example_id = example
+        self.tail: list[str] = []
+        self.waiting: list[str] = []
+        self.turn_ids: list[str] = []
+        self.intended: list[str] = []
+
+
+@memo(id="fleet/Root", singleton=True)
+class FleetRoot:
+    """The singleton durable root: the map of agents, the dispatcher, users, threads, jobs, the application's state.
+
+    `applied` is the ledger's seq up to which this graph is current.
+    """
+
+    applied: int = 0
+    _broken: bool = False
+    _chain: str = ""
+
+    def __init__(self) -> None:
+        self.task_agents: dict[str, AgentRecord] = {}
+        self.dispatcher = DispatcherRecord(self.task_agents)
+        self.users: dict[str, UserRecord] = {}
+        self.threads: dict[str, ThreadRecord] = {}
+        self.jobs: dict[str, JobRecord] = {}
+        self.state: dict[str, Any] = {}

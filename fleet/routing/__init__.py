@@ -1,0 +1,1 @@
+"""The dispatcher: what may be chosen, what is printed, what is decided. It knows no tool and no worker."""

@@ -1,0 +1,1 @@
+"""Workers: they own the replies. A worker knows nothing of routing."""

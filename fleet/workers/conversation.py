@@ -1,0 +1,110 @@
+"""What a worker's model is shown: the thread's conversation, with the open turn's warmup before its message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet.agents.catalog import DEFAULT_WORKER_WARMUP, Definition, Text
+from fleet.errors import WarmupError
+from fleet.ledger.events import MessageAccepted
+from fleet.prompting.examples import Example
+from fleet.prompting.quote import quote
+from fleet.prompting.views import MessageView, ThreadView
+from fleet.prompting.warmup import Transcript, run_warmup
+
+__all__ = ["WarmedUp", "ends_in_question", "messages_for", "warm_up"]
+
+_QUESTION = ("?", "？", "؟", "՞", "፧")  # Latin, full-width, Arabic, Armenian, Ethiopic
+_CLOSERS = " \t\n\"'”’»)]*_`"
+
+
+@dataclass(frozen=True)
+class WarmedUp:
+    """What a worker's warmup printed; `trouble` says why it was the default one that ran."""
+
+    transcript: str
+    trouble: str = ""
+
+
+def warm_up(
+    definition: Definition,
+    examples: Mapping[int, Example],
+    *,
+    messages: Sequence[MessageAccepted],
+    thread: ThreadView,
+    example: int | None,
+    now: datetime,
+) -> WarmedUp:
+    """Run the warmup of one turn. Names in reach: message (the newest), messages, user, thread, now, language,
+    metadata, default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote.
+
+    Code that raises does not cost the user an answer: the default warmup runs in its place, and the record says so.
+    """
+    views = [MessageView.of(message, thread.language) for message in messages]
+    names: dict[str, Any] = {
+        "message": views[-1],
+        "messages": views,
+        "user": views[-1].sender,
+        "thread": thread,
+        "now": now,
+        "language": thread.language,
+        "metadata": views[-1].metadata,
+        "quote": quote,
+    }
+    if example is not None:
+        names["default_example_id"] = example
+    try:
+        return WarmedUp(_print(definition.warmup, names, examples))
+    except WarmupError as error:
+        return WarmedUp(_print(Text("<default>", DEFAULT_WORKER_WARMUP), names, examples), error.message)
+
+
+def _print(code: Text, names: Mapping[str, Any], examples: Mapping[int, Example]) -> str:
+    out = Transcript()
+
+    def list_of_examples() -> list[tuple[int, str]]:
+        for number, each in examples.items():
+            out.print(f"example_id={number}: {each.name}")
+        return [(number, each.name) for number, each in examples.items()]
+
+    def show_example(number: int | None) -> None:
+        found = examples.get(number) if number is not None else None
+        if found is None:
+            out.print(f"There is no example {number}.")
+            return
+        for key, value in found.fields.items():
+            out.print(f"{key}: {value}")
+        out.print(found.body)
+
+    run_warmup(code, {**names, "list_of_examples": list_of_examples, "show_example": show_example}, out)
+    return out.text
+
+
+def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapping[str, Any], ...]:
+    """The Messages API's messages: the last `limit` entries of the conversation, from a user's own message on.
+
+    Each message of the user is its quoted line; the newest has the turn's transcript before it.
+    """
+    entries = [json.loads(entry) for entry in tail]
+    spoken = [index for index, entry in enumerate(entries) if isinstance(entry["content"], str)]
+    if not spoken:
+        return ()
+    newest = spoken[-1]
+    start = next((index for index in spoken if index >= len(entries) - limit), newest)
+    shown: list[Mapping[str, Any]] = []
+    for index, entry in enumerate(entries[start:], start):
+        if index in spoken:
+            said = f"User message:\n{quote(entry['content'])}"
+            shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{said}" if index == newest else said})
+        else:
+            shown.append(entry)
+    return tuple(shown)
+
+
+def ends_in_question(reply: str) -> bool:
+    """Whether the reply's last sentence asks something: the thread then waits for the user."""
+    return reply.rstrip(_CLOSERS).endswith(_QUESTION)
