@@ -1,0 +1,218 @@
+"""The ledger's file: its tables, how it is made, and how a connection to it is opened.
+
+Stream, type and user names are stored once and events point at them by number, which keeps rows and indexes small;
+the view `history` shows events with their names and payloads as text, for reading by hand. Every index ends in seq
+by itself, since that is the table's rowid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from fleet.errors import LedgerError
+
+__all__ = ["SCHEMA", "is_busy", "log_of", "open_for_reading", "open_for_writing", "refusal", "wait_for_turn"]
+
+SCHEMA = 1
+
+_APPLICATION = 0x464C4554  # "FLET", in the file's header
+
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "fullfsync = ON",  # macOS: fsync alone leaves the data in the drive's cache
+    "checkpoint_fullfsync = ON",
+    "cache_size = -8192",
+    "journal_size_limit = 67108864",
+)
+
+_TABLES = """
+CREATE TABLE kinds(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE events(
+  seq INTEGER PRIMARY KEY,                        -- from 1, without gaps
+  stream INTEGER NOT NULL REFERENCES streams(id),
+  version INTEGER NOT NULL,                       -- place in the stream, from 1, without gaps
+  kind INTEGER NOT NULL REFERENCES kinds(id),
+  v INTEGER NOT NULL,                             -- version of the kind's fields
+  at INTEGER NOT NULL,                            -- microseconds since 1970 UTC, never falling
+  user INTEGER REFERENCES users(id),              -- NULL: nobody's
+  digest BLOB NOT NULL,                           -- SHA-256 of body
+  chain BLOB NOT NULL,                            -- see fleet/ledger/chain.py
+  body BLOB                                       -- JSON; NULL once erased
+);
+CREATE UNIQUE INDEX events_by_stream ON events(stream, version);
+CREATE INDEX events_by_kind ON events(kind);
+CREATE INDEX events_by_user ON events(user) WHERE user IS NOT NULL;
+CREATE TABLE blobs(
+  id INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,                      -- SHA-256 of the raw body
+  size INTEGER NOT NULL,                          -- bytes of the raw body
+  body BLOB NOT NULL                              -- zlib; raw where that is no longer: then it has `size` bytes
+);
+CREATE TABLE pending(
+  queue TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, user TEXT NOT NULL, PRIMARY KEY(queue, key)
+) WITHOUT ROWID;
+CREATE INDEX pending_by_seq ON pending(queue, seq);
+CREATE VIEW history AS
+  SELECT e.seq, datetime(e.at / 1000000, 'unixepoch') AS utc, s.name AS stream, e.version, k.name AS type, e.v,
+         coalesce(u.name, '') AS user, CAST(e.body AS TEXT) AS body, lower(hex(e.chain)) AS chain
+  FROM events e JOIN streams s ON s.id = e.stream JOIN kinds k ON k.id = e.kind LEFT JOIN users u ON u.id = e.user;
+"""
+
+
+def open_for_writing(path: Path, busy_s: float) -> sqlite3.Connection:
+    """A connection that may append; makes the file (mode 0600, in a folder of mode 0700) if there is none.
+
+    The connection commits durably (`synchronous=FULL`) and waits for nobody: waiting for other writers is the
+    caller's matter. Raises: LedgerError with one line, also when others hold the file for `busy_s` seconds.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, mode=0o700)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        empty = os.fstat(fd).st_size == 0
+        os.close(fd)
+        if empty:
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror or error}") from error
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        wait_for_turn(lambda: _prepare(connection, path), path, busy_s)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection that cannot write, and whether it takes the file for one that never changes.
+
+    It does so when no write-ahead log lies beside the file: then a copy in a read-only folder can be read, and reading
+    leaves nothing behind. Raises: LedgerError with one line.
+    """
+    if not path.exists():
+        raise LedgerError(f"there is no ledger at {path}")
+    log = log_of(path)
+    if not log.exists():
+        return _connect(path, "mode=ro&immutable=1"), True
+    try:
+        return _connect(path, "mode=ro"), False
+    except LedgerError:
+        if log.stat().st_size == 0:
+            return _connect(path, "mode=ro&immutable=1"), True
+        raise
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log that lies beside the ledger while anyone has it open for writing."""
+    return path.with_name(path.name + "-wal")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds what was asked for, so that a later try may succeed."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def refusal(path: Path, error: sqlite3.Error) -> LedgerError:
+    """What SQLite said about this file, as one line."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+        return LedgerError(f"{path} is not a ledger: {error}")
+    return LedgerError(f"the ledger {path} cannot be used: {error}")
+
+
+def wait_for_turn(action: Callable[[], object], path: Path, busy_s: float) -> None:
+    """Do `action`, again and again while another process is in the way, for at most `busy_s` seconds.
+
+    Tries every 2 ms: SQLite's own wait grows to 0.1 s, and would hardly ever meet the gap between two commits of a
+    busy worker. Raises: LedgerError when the time is up, or for anything else that SQLite refuses.
+    """
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            action()
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise refusal(path, error) from error
+            if time.monotonic() >= deadline:
+                raise LedgerError(
+                    f"the ledger {path} has been locked by another process for {busy_s:g} s; nothing was written"
+                ) from error
+            time.sleep(0.002)
+        else:
+            return
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = None
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?{mode}",
+            uri=True,
+            timeout=5.0,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        _check(connection, path)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise refusal(path, error) from error
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    if not _is_new(connection):
+        _check(connection, path)
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    if _is_new(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _is_new(connection):  # under the lock: another process may have made the tables just now
+                for statement in _TABLES.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        _check(connection, path)
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        what = "is empty" if _is_new(connection) else "is a database, but no ledger of fleet"
+        raise LedgerError(f"{path} {what}")
+    if schema > SCHEMA:
+        raise LedgerError(
+            f"the ledger {path} was written by a newer fleet (schema {schema}, this one knows {SCHEMA}); update fleet"
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new file's name durable, where the system can sync a folder."""
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
