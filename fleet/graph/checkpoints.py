@@ -92,9 +92,12 @@ class Graph:
         applied, head = self.root.applied, self._ledger.head()[0]
         if applied > head:
             return f"it stands at event {applied} and the ledger ends at {head}"
-        if applied and self.root._chain != self._ledger.chain_at(applied):
+        if applied and self.root._chain != self._chain_at(applied):
             return f"its event {applied} is not this ledger's"
         return ""
+
+    def _chain_at(self, seq: int) -> str:
+        return next(self._ledger.read(after=seq - 1, upto=seq)).chain
 
     def _set_aside(self) -> None:
         aside = self._folder.with_name(f"{self._folder.name}.aside")
@@ -140,7 +143,7 @@ class Graph:
             apply(self.root, stored, self._reducer_of)
         except Exception as error:
             self.root._broken = True
-            log("graph.apply_failed", level=logging.ERROR, seq=stored.seq, event=stored.event.TYPE, error=error)
+            log("graph.apply_failed", level=logging.ERROR, seq=stored.seq, type=stored.event.TYPE, error=error)
             if isinstance(error, GraphError):
                 raise
             raise GraphError(
@@ -159,7 +162,7 @@ class Graph:
     def checkpoint(self) -> None:
         """Commit what is applied."""
         if self._uncommitted:
-            self.root._chain = self._ledger.chain_at(self.root.applied)
+            self.root._chain = self._chain_at(self.root.applied)
             self._database.commit()
         self._uncommitted, self._committed_at = 0, time.monotonic()
 

@@ -48,7 +48,7 @@ def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = Fa
             return _declared_once(found)
         if not id:
             raise ConfigError(f"@memo class {found.__qualname__} needs an id, such as id=\"app/{found.__name__}\"")
-        durable: C = dbzero.memo(found, id=id, singleton=singleton)
+        durable: C = dbzero.memo(id=id, singleton=singleton)(found)
         return durable
 
     return wrap if cls is None else wrap(cls)
@@ -152,6 +152,7 @@ def _tokens(root: Any) -> Iterator[bytes]:
     kinds = (type(dbzero.dict()), type(dbzero.list()), type(dbzero.tuple(())))
     while stack:
         value = stack.pop()
+        if value is None or type(value) in (str, int, float, bool):
             yield f"{type(value).__name__}:{value!r}".encode("utf-8", "surrogatepass")
         elif type(value) is bytes:
             yield b"bytes:" + value

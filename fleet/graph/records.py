@@ -44,7 +44,7 @@ class DispatcherRecord:
 
 @memo(id="fleet/UserRecord")
 class UserRecord:
-    """A user: the ids of their most recent threads, oldest first, and counters."""
+    """A user and their counters. `recent` has the ids of their threads, the most recent last, some of them twice."""
 
     language: str = ""
     threads: int = 0

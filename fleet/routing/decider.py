@@ -57,7 +57,7 @@ class Decider:
         self._prompt = Blob.of(self._system)
 
     async def decide(self, facts: Facts, queue_us: int = 0) -> Decided:
-        
+        """Decide where one message goes; `queue_us` is how long it has waited.
 
         Never raises for what a gate, warmup or model did: the record says what happened, and the next rung decides.
         """

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from fleet.agents.catalog import Catalog
-from fleet.graph.records import FleetRoot
+from fleet.graph.apply import recent_ids
+from fleet.graph.records import RECENT_KEPT, FleetRoot
 from fleet.ledger.events import MessageAccepted
 from fleet.prompting.examples import examples_of
 from fleet.prompting.views import AgentView, MessageView, ThreadView
@@ -54,12 +55,12 @@ def facts_of(
     def recent(count: int) -> list[ThreadView]:
         record = root.users.get(message.user)
         found: list[ThreadView] = []
-        for thread_id in reversed(list(record.recent) if record is not None else []):
-            if len(found) >= count:
-                break
+        for thread_id in recent_ids(record, RECENT_KEPT) if record is not None else ():
             thread = root.threads[thread_id]
             if thread.agent in agents:
                 found.append(ThreadView.of(thread))
+            if len(found) >= count:
+                break
         return found
 
     def preferred(user: Any) -> str | None:

@@ -74,6 +74,10 @@ class Worker:
         self._tools = {role: {each.name: each for each in agent.tools} for role, agent in catalog.app.agents.items()}
         self._tool_blocks = {role: tuple(t.as_block() for t in tools.values()) for role, tools in self._tools.items()}
         self._agents = catalog.app.agents
+        # What a supervised agent found goes to whoever supervises, not to the user.
+        self._delivers = {
+            role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self._agents.items()
+        }
 
     async def turn(self, job_id: str) -> None:
         """Run the job's open turn to its end, or open one for the messages that wait; nothing to do is no error.
@@ -81,6 +85,9 @@ class Worker:
         Raises: LedgerError or GraphError when it cannot be recorded; nothing for what a model or tool did.
         """
         job = self._root.jobs[job_id]
+        if job.agent not in self._roles:
+            await self._give_up(job)
+            return
         if not len(job.turn_ids):
             if not len(job.waiting):
                 return
@@ -113,6 +120,17 @@ class Worker:
             trouble=warm.trouble,
         )
         await self._record(job, started, blobs=(transcript, prompt))
+
+    async def _give_up(self, job: JobRecord) -> None:
+        """End the turn of an agent that the code no longer declares."""
+        ids = tuple(job.turn_ids) or tuple(json.loads(entry)["id"] for entry in list(job.waiting))
+        thread = self._root.threads[job.thread]
+        ended = TurnEnded(
+            job_id=job.id, thread_id=thread.id, user=thread.user, turn=job.turn, message_ids=ids, result="failed",
+            deliver=False, reason=f"agent {job.agent} is retired",
+        )  # fmt: skip
+        started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=job.turn, message_ids=ids)
+        await self._record(job, *(() if len(job.turn_ids) else (started,)), ended)
 
     def _accepted(self, message_id: str) -> MessageAccepted:
         event = self._ledger.read_stream(f"message:{message_id}")[0].event
@@ -179,6 +197,7 @@ class Worker:
             result=result,
             reply_id=f"rep_{job.id.removeprefix('job_')}.{job.turn}",
             reply=reply,
+            deliver=self._delivers[job.agent],
             reason=reason,
         )
 
@@ -205,6 +224,8 @@ class Worker:
                     arguments=dict(block["input"]), idempotency_key=key,
                 ))  # fmt: skip
             content, error = await self._run(found, arguments, context), False
+            if context.emitted and found.effect == "read":
+                raise ToolError(f"{found.name} is declared effect=\"read\" and emitted an event; nothing was changed")
         except ToolError as failure:
             content, error = failure.message, True
         except Exception as failure:  # an application's tool may raise anything; the turn goes on

@@ -1,0 +1,1 @@
+"""The running fleet: home, intake, lanes, outbox."""

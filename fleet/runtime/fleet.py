@@ -1,0 +1,247 @@
+"""A running fleet: one home, one application, one process that routes and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from fleet.agents.app import App
+from fleet.agents.catalog import Catalog
+from fleet.agents.tool import reducers
+from fleet.errors import FleetError, GraphError
+from fleet.graph.checkpoints import Graph
+from fleet.ledger.base import Draft, Stored
+from fleet.ledger.events import FleetStarted, MessageAccepted, MessageDecided, TurnEnded
+from fleet.llm.base import Model
+from fleet.log import log
+from fleet.prompting.prompts import default_prompt
+from fleet.prompting.warmup import compile_warmup
+from fleet.routing.decider import Decider
+from fleet.runtime.home import Home
+from fleet.runtime.intake import Accepted, Message, accept, as_message
+from fleet.runtime.loop import Loop
+from fleet.runtime.models import Models
+from fleet.runtime.outbox import Outbox
+from fleet.runtime.reconcile import differences
+from fleet.settings import Settings
+from fleet.version import __version__
+from fleet.workers.worker import Worker
+
+__all__ = ["Fleet", "load_catalog", "reducer_of"]
+
+
+def load_catalog(app: App) -> Catalog:
+    """The application joined with its files, its warmup code compiled.
+
+    Raises: ConfigError or WarmupError in one line for what does not fit together.
+    """
+    catalog = Catalog(
+        app,
+        default_worker_prompt=default_prompt("worker"),
+        default_dispatcher_prompt=default_prompt("dispatcher"),
+    )
+    for found in (catalog.dispatcher, *catalog.roles.values()):
+        compile_warmup(found.warmup)
+    return catalog
+
+
+def reducer_of(name: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]:
+    """How a stored application event is read, and what applies it.
+
+    Raises: GraphError if no reducer of that name is registered in this process.
+    """
+    found = reducers().get(name)
+    if found is None:
+        raise GraphError(f"no @reducer for the application event {name!r}; name the application that wrote it with --app")
+    event, reduce = found
+    return event.model_validate, reduce
+
+
+class Fleet:
+    """An application at work on a home. Open it with `async with Fleet(app, settings) as fleet`.
+
+    Messages come in through `accept`, or from any other process through the home's inbox; `on` tells a function of
+    every applied event. `models` maps names to ready models and wins over the registry.
+    Raises on opening: ConfigError, HomeError, HomeBusyError, LedgerError, GraphError, each in one line.
+    """
+
+    def __init__(self, app: App, settings: Settings | None = None, *, models: dict[str, Model] | None = None) -> None:
+        self.app = app
+        self.settings = settings or Settings.load()
+        self._catalog = load_catalog(app)
+        self.models = Models(app, self.settings, models)
+        self._home = Home(self.settings.home)
+        self._listeners: list[Callable[[Stored], None]] = []
+        self._stopped = asyncio.Event()
+        self._fatal: BaseException | None = None
+        self._decider = Decider(self._catalog, self.models.router, self.models.fallback, self.settings, __version__)
+
+    async def __aenter__(self) -> Self:
+        self._home.create()
+        self._home.hold()
+        try:
+            self.ledger = self._home.open_ledger()
+            try:
+                self._graph = Graph(
+                    self._home.graph_folder,
+                    self.ledger,
+                    reducer_of,
+                    checkpoint_events=self.settings.checkpoint_events,
+                    checkpoint_s=self.settings.checkpoint_s,
+                )
+                await self._begin()
+            except BaseException:
+                self.ledger.close()
+                raise
+        except BaseException:
+            self._home.release()
+            raise
+        return self
+
+    async def _begin(self) -> None:
+        root = self._graph.root
+        worker = Worker(self._catalog, self.models.of, self.ledger, root, self._write, self.settings)
+        self._loop = Loop(self._catalog, root, self._decider, worker, self._write, self._fail, self.settings.concurrency)
+        self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
+        self._unsubscribe = self.ledger.subscribe(self._durable)
+        started = FleetStarted(app=self.app.name, code_version=__version__, pid=os.getpid(), host=socket.gethostname())
+        await self._write(Draft("fleet", self.ledger.version("fleet"), (started,)))
+        streams = {role: self.ledger.version(f"agent:{role}") for role in [*self._catalog.roles, "dispatcher", *root.task_agents]}
+        for draft in differences(self._catalog, root, streams):
+            await self._write(draft)
+        self._resume()
+        self._watch = self.ledger.watch(self._others)
+        self._others()
+        self._checkpoints = asyncio.create_task(self._checkpoint_in_time())
+
+    def _resume(self) -> None:
+        """Set going what an earlier run left in the queues."""
+        seqs = sorted({entry.seq for queue in ("inbox", "turns", "outbox") for entry in self.ledger.pending(queue)})
+        for seq in seqs:
+            for stored in self.ledger.read(after=seq - 1, upto=seq):
+                self._loop.react(stored)
+        if seqs:
+            log("fleet.resumed", entries=len(seqs))
+
+    async def _write(self, draft: Draft) -> Sequence[Stored]:
+        return await self.ledger.append(draft)
+
+    def _durable(self, batch: Sequence[Stored]) -> None:
+        """Apply what this process has made durable, and what others did before it."""
+        if self._fatal is None:
+            try:
+                self._applied(self._graph.apply(batch))
+            except FleetError as error:
+                self._fail(error)
+
+    def _others(self) -> None:
+        """Apply what other processes have made durable."""
+        if self._fatal is None:
+            try:
+                self._applied(self._graph.catch_up())
+            except FleetError as error:
+                self._fail(error)
+
+    def _applied(self, events: Sequence[Stored]) -> None:
+        for stored in events:
+            self._loop.react(stored)
+            for listener in self._listeners:
+                listener(stored)
+        if self._graph.checkpoint_due:
+            self._graph.checkpoint()
+
+    async def _checkpoint_in_time(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.checkpoint_s)
+            if self._graph.checkpoint_due:
+                self._graph.checkpoint()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._fatal is None:
+            self._fatal = error
+            log("fleet.failed", error=error)
+        self._stopped.set()
+
+    def on(self, listener: Callable[[Stored], None]) -> None:
+        """Call `listener` with every event from now on, once it is durable and applied. It must not raise or wait."""
+        self._listeners.append(listener)
+
+    async def accept(self, message: Any) -> Accepted:
+        """Make a message durable in the inbox; routing follows by itself. `message`: see `as_message`.
+
+        Raises: InputError, LedgerError; nothing is written then.
+        """
+        given = message if isinstance(message, Message) else as_message(message)
+        return await accept(self.ledger, given, self.settings.max_message_bytes)
+
+    async def reply_to(self, message_id: str) -> str:
+        """Wait for the end of the turn that answers a message; what was replied, "" if nothing was.
+
+        Raises: what stopped the fleet, if it stops before that.
+        """
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def listen(stored: Stored) -> None:
+            event = stored.event
+            if done.done():
+                return
+            if isinstance(event, TurnEnded) and message_id in event.message_ids:
+                done.set_result(event.reply)
+            elif isinstance(event, MessageDecided) and event.message_id == message_id and not event.decision.thread_id:
+                done.set_result("")
+
+        self._listeners.append(listen)
+        try:
+            for stored in self.ledger.read_stream(f"message:{message_id}"):
+                if isinstance(stored.event, MessageDecided) and stored.event.decision.job_id:
+                    for step in self.ledger.read_stream(f"job:{stored.event.decision.job_id}"):
+                        listen(step)
+                elif not isinstance(stored.event, MessageAccepted):
+                    listen(stored)
+            stopped = asyncio.ensure_future(self._stopped.wait())
+            await asyncio.wait([done, stopped], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not done.done():
+                raise self._fatal or FleetError("the fleet was stopped before the reply")
+            return done.result()
+        finally:
+            self._listeners.remove(listen)
+
+    async def idle(self) -> None:
+        """Wait until every accepted message is routed, answered and delivered.
+
+        Raises: what stopped the fleet, if it had to stop.
+        """
+        await self._loop.idle()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def run(self) -> None:
+        """Serve until `stop` is called. Raises: what stopped the fleet, if something did."""
+        await self._stopped.wait()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        """Let `run` return; leaving the `async with` block then drains."""
+        self._stopped.set()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.close()
+        self._checkpoints.cancel()
+        clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
+        if not clean:
+            log("fleet.cut_off", seconds=self.settings.drain_s)
+        await self.models.aclose()
+        self._unsubscribe()
+        del self._loop
+        self._graph.close()
+        self.ledger.close()
+        self._home.release()
+        log("fleet.stopped")

@@ -1,0 +1,138 @@
+"""Intake: a message is accepted when it is durable, once per message id. Any process may do it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.errors import InputError, StaleWriteError
+from fleet.ledger.base import Draft, Ledger
+from fleet.ledger.events import MessageAccepted
+
+__all__ = ["Accepted", "Message", "accept", "accept_now", "as_message"]
+
+_MAX_ID = 128
+
+
+@dataclass(frozen=True)
+class Message:
+    """One inbound message. `id` makes it idempotent ("" : one is made); `metadata` is JSON-able and reaches warmup."""
+
+    sender: str
+    text: str
+    id: str = ""
+    channel: str = ""
+    session_id: str = ""
+    language: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The id of a message that is durable; `new` is False if it was so before, and nothing changed."""
+
+    message_id: str
+    new: bool
+
+
+async def accept(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
+    """Make a message durable in the inbox.
+
+    Raises: InputError for an empty or too large text, an id or user that is no plain line, or an id that another
+    text has; LedgerError if it cannot be written. Nothing is written then.
+    """
+    draft = _draft(message, max_bytes)
+    try:
+        await ledger.append(draft)
+    except StaleWriteError:
+        return _known(ledger, draft)
+    return Accepted(_id(draft), True)
+
+
+def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
+    """The same for a caller without an event loop; it returns when the message is durable."""
+    draft = _draft(message, max_bytes)
+    try:
+        ledger.append_now(draft)
+    except StaleWriteError:
+        return _known(ledger, draft)
+    return Accepted(_id(draft), True)
+
+
+def as_message(given: Any) -> Message:
+    """The message that an application's own object is: a Message, a mapping, or an object with the same names.
+
+    `sender` may also be spelled user, and may be an object with an id; `text` body, content, or what str() gives.
+    Raises: InputError if there is no sender.
+    """
+    if isinstance(given, Message):
+        return given
+
+    def find(*names: str) -> Any:
+        for name in names:
+            value = given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+            if value is not None and not callable(value):
+                return value
+        return None
+
+    sender = find("sender", "user", "user_id")
+    if sender is None:
+        raise InputError(f"a message needs a sender; {type(given).__name__} has no sender, user or user_id")
+    sender_id = sender if isinstance(sender, (str, int)) else getattr(sender, "id", None)
+    text = find("text", "body", "content")
+    return Message(
+        sender=str(sender if sender_id is None else sender_id),
+        text=str(given if text is None else text),
+        id=str(find("id", "message_id") or ""),
+        channel=str(find("channel") or ""),
+        session_id=str(find("session_id") or ""),
+        language=str(find("language", "locale") or ""),
+        metadata=dict(find("metadata") or {}),
+    )
+
+
+def _draft(message: Message, max_bytes: int) -> Draft:
+    text, user = message.text, message.sender
+    if not text.strip():
+        raise InputError("the message is empty; nothing was sent")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InputError("the message is not valid Unicode text; nothing was sent") from None
+    if size > max_bytes:
+        raise InputError(f"the message has {size} bytes and at most {max_bytes} are accepted; nothing was sent")
+    if "\x00" in text:
+        raise InputError("the message holds a NUL character; nothing was sent")
+    message_id = message.id or f"msg_{secrets.token_hex(8)}"
+    for what, value in (("user", user), ("message id", message_id)):
+        if not value or len(value) > _MAX_ID or not value.isprintable() or value != value.strip():
+            raise InputError(f"a {what} is 1 to {_MAX_ID} printable characters; nothing was sent")
+    try:
+        json.dumps(dict(message.metadata))
+    except (TypeError, ValueError):
+        raise InputError("the message's metadata is not JSON; nothing was sent") from None
+    event = MessageAccepted(
+        message_id=message_id,
+        user=user,
+        text=text,
+        channel=message.channel,
+        session_id=message.session_id,
+        language=message.language,
+        metadata=dict(message.metadata),
+    )
+    return Draft(f"message:{message_id}", 0, (event,), user)
+
+
+def _id(draft: Draft) -> str:
+    return draft.stream.removeprefix("message:")
+
+
+def _known(ledger: Ledger, draft: Draft) -> Accepted:
+    before, now = ledger.read_stream(draft.stream)[0].event, draft.events[0]
+    if isinstance(before, MessageAccepted) and isinstance(now, MessageAccepted):
+        if (before.user, before.text) != (now.user, now.text):
+            raise InputError(f"message id {_id(draft)} was used before for another message; nothing was sent")
+    return Accepted(_id(draft), False)

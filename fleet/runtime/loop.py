@@ -1,0 +1,159 @@
+"""The loop: lanes of users, turns of jobs, and what each applied event sets going.
+
+A user's messages are routed one after another, users in parallel; a thread's turns never overlap; a reply in another
+thread never waits for them. Everything is set going by events: nothing here polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from fleet.agents.catalog import Catalog
+from fleet.clock import now, now_us
+from fleet.graph.records import FleetRoot
+from fleet.ledger.base import Draft, Stored
+from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded
+from fleet.routing.decider import Decided, Decider
+from fleet.routing.facts import agent_views, facts_of
+from fleet.runtime.outbox import Outbox
+from fleet.workers.worker import Worker
+
+__all__ = ["Loop"]
+
+
+class Loop:
+    """Schedules routing, turns and deliveries. `write` appends a draft and returns once it is applied."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        root: FleetRoot,
+        decider: Decider,
+        worker: Worker,
+        write: Callable[[Draft], Awaitable[Any]],
+        failed: Callable[[BaseException], None],
+        concurrency: int,
+    ) -> None:
+        self._catalog, self._root, self._decider, self._worker, self._write = catalog, root, decider, worker, write
+        self._failed = failed
+        self._views = agent_views(catalog)
+        self._routing, self._turning = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
+        self._lanes: dict[str, deque[Stored]] = {}
+        self._jobs: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self.outbox: Outbox
+
+    def react(self, stored: Stored) -> None:
+        """Set going what an applied event asks for. Never waits."""
+        event = stored.event
+        if isinstance(event, MessageAccepted):
+            self._queue(stored)
+        elif isinstance(event, MessageDecided) and event.decision.job_id:
+            self.wake(event.decision.job_id)
+        elif isinstance(event, TurnEnded) and event.reply_id and event.deliver:
+            self.outbox.put(event, self._root.jobs[event.job_id].agent)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a task of the loop; an error in it ends the fleet."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        self._idle.clear()
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
+        if not self._tasks:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when nothing is being routed, answered or delivered."""
+        while self._tasks:
+            await self._idle.wait()
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing new, and let what runs finish; False if some had to be cut off after `seconds`.
+
+        What was cut off, or had not begun, is in the ledger's queues, and goes on at the next start.
+        """
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return not left
+
+    def _queue(self, stored: Stored) -> None:
+        lane = self._lanes.get(stored.user)
+        if lane is not None:
+            lane.append(stored)
+            return
+        self._lanes[stored.user] = deque([stored])
+        self.spawn(self._lane(stored.user))
+
+    async def _lane(self, user: str) -> None:
+        lane = self._lanes[user]
+        while lane and not self._draining:
+            async with self._routing:
+                await self._route(lane.popleft())
+        del self._lanes[user]
+
+    async def _route(self, stored: Stored) -> None:
+        """Decide about one accepted message and record it, with the ack, in one transaction."""
+        message = stored.event
+        assert isinstance(message, MessageAccepted)
+        prefer = self._catalog.app.preferred_language_for
+        for last_try in (False, True):
+            facts = facts_of(self._root, message, self._views, now(), prefer)
+            decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
+            decision = self._bind(decided, message)
+            if decision is not None:
+                break
+            if last_try:  # the thread went away twice while the model thought
+                decision = Decision(by="fallback", outcome="human", fallback="human",
+                                    fallback_reason="the chosen thread was gone when the decision was applied")  # fmt: skip
+        event = MessageDecided(message_id=message.message_id, user=message.user, text=message.text, decision=decision)
+        await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
+
+    def _bind(self, decided: Decided, message: MessageAccepted) -> Decision | None:
+        """The decision with its ids; None if the thread that was printed cannot take the message any more."""
+        decision = decided.decision
+        if decision.outcome == "dispatch_to":
+            thread = self._root.threads.get(decision.thread_id)
+            if thread is None or thread.user != message.user or thread.agent not in self._views:
+                return None
+            return decision.model_copy(update={"job_id": thread.job})
+        if decision.outcome != "start_new_thread":
+            return decision
+        seed = "\n".join(("key", message.user, decision.agent, decided.key)) if decided.key else message.message_id
+        name = hashlib.sha256(seed.encode()).hexdigest()[:16]
+        known = self._root.threads.get(f"thr_{name}")
+        update: dict[str, Any] = {"thread_id": f"thr_{name}", "job_id": f"job_{name}"}
+        if known is not None:  # a gate's key leads to the thread that it started before
+            update |= {"outcome": "dispatch_to", "job_id": known.job}
+        return decision.model_copy(update=update)
+
+    def wake(self, job_id: str) -> None:
+        """See to it that the job runs a turn for what waits for it."""
+        if job_id not in self._jobs:
+            self._jobs.add(job_id)
+            self.spawn(self._run_job(job_id))
+
+    async def _run_job(self, job_id: str) -> None:
+        job = self._root.jobs[job_id]
+        try:
+            while (len(job.waiting) or len(job.turn_ids)) and not self._draining:
+                async with self._turning:
+                    await self._worker.turn(job_id)
+        finally:
+            self._jobs.discard(job_id)

@@ -1,0 +1,49 @@
+"""The models of one running fleet: resolved by name, each once, closed together."""
+
+from __future__ import annotations
+
+from fleet.agents.agent import Agent
+from fleet.agents.app import App
+from fleet.llm.base import Model
+from fleet.llm.registry import default_model, resolve_model
+from fleet.settings import Settings
+
+__all__ = ["Models"]
+
+
+class Models:
+    """Every model that an application's roles name. All are resolved when it is built, so a wrong name shows at start.
+
+    `given` maps names to ready models; it wins over the registry (tests and benchmarks bring their own).
+    Raises: ConfigError.
+    """
+
+    def __init__(self, app: App, settings: Settings, given: dict[str, Model] | None = None) -> None:
+        self._models: dict[str, Model] = dict(given or {})
+        self._settings = settings
+        router = app.dispatcher.model or default_model("route", settings)
+        self._worker = default_model("work", settings)
+        self.router = self._get(router)
+        self.fallback = self._get(settings.fallback_model)
+        self._by_role = {role: self._get(agent.model or self._worker) for role, agent in app.agents.items()}
+
+    def _get(self, name: str) -> Model:
+        if name not in self._models:
+            self._models[name] = resolve_model(name, self._settings)
+        return self._models[name]
+
+    def of(self, agent: Agent) -> Model:
+        """The model that answers for an agent."""
+        return self._by_role[agent.role]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What is in force: router, fallback, and each role's model."""
+        return {"router": self.router.name, "fallback": self.fallback.name} | {
+            role: model.name for role, model in self._by_role.items()
+        }
+
+    async def aclose(self) -> None:
+        """Let go of every connection."""
+        for model in self._models.values():
+            await model.aclose()

@@ -1,0 +1,146 @@
+"""The outbox: replies leave in each user's order, until the channel takes them or the attempts run out.
+
+A reply may reach the channel twice, if a crash falls between its taking it and the record of that; `reply_id` is the
+same both times. In the ledger it is there once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.agents.agent import DialogAgent
+from fleet.agents.app import App
+from fleet.errors import ConfigError
+from fleet.ledger.base import Draft
+from fleet.ledger.events import Event, ReplyDelivered, ReplyFailed, TurnEnded, TurnResult
+from fleet.log import log
+from fleet.settings import Settings
+
+__all__ = ["Outbox", "Reply", "check_channels"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an agent tells a user. `reply_id` is the same for every try to deliver it."""
+
+    reply_id: str
+    user: str
+    thread_id: str
+    job_id: str
+    agent: str
+    text: str
+    result: TurnResult
+
+
+Channel = Callable[[Reply], Any]
+_TEXT = frozenset({"text", "body", "message", "content", "reply_text"})
+_FIELDS = frozenset({"reply_id", "thread_id", "job_id", "agent", "result"})
+
+
+class Outbox:
+    """Delivers replies, one after another for each user. `write` appends a draft; `spawn` keeps the task."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        write: Callable[[Draft], Awaitable[Any]],
+        spawn: Callable[[Any], Any],
+    ) -> None:
+        self._channels = check_channels(app)
+        self._settings, self._write, self._spawn = settings, write, spawn
+        self._waiting: dict[str, deque[Reply]] = {}
+
+    def put(self, ended: TurnEnded, agent: str) -> None:
+        """Queue the reply of a turn for delivery."""
+        reply = Reply(ended.reply_id, ended.user, ended.thread_id, ended.job_id, agent, ended.reply, ended.result)
+        line = self._waiting.get(reply.user)
+        if line is not None:
+            line.append(reply)
+            return
+        self._waiting[reply.user] = deque([reply])
+        self._spawn(self._deliver_all(reply.user))
+
+    async def _deliver_all(self, user: str) -> None:
+        line = self._waiting[user]
+        while line:
+            await self._deliver(line[0])
+            line.popleft()
+        del self._waiting[user]
+
+    async def _deliver(self, reply: Reply) -> None:
+        channel = self._channels.get(reply.agent)
+        outcome: Event = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id)
+        pause = self._settings.delivery_backoff_s
+        for attempt in range(1, self._settings.delivery_attempts + 1):
+            try:
+                taken = channel(reply) if channel else None
+                if inspect.isawaitable(taken):
+                    await taken
+                outcome = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id, attempts=attempt)
+                break
+            except Exception as error:  # the application's channel may raise anything; the reply is not lost
+                log("reply.refused", level=logging.WARNING, reply=reply.reply_id, attempt=attempt,
+                    error=type(error).__name__)  # fmt: skip
+                outcome = ReplyFailed(
+                    reply_id=reply.reply_id, thread_id=reply.thread_id, attempts=attempt, error=type(error).__name__
+                )
+            if attempt < self._settings.delivery_attempts:
+                await asyncio.sleep(pause)
+                pause *= 2
+        await self._write(Draft(f"reply:{reply.reply_id}", 0, (outcome,), reply.user))
+
+
+def check_channels(app: App) -> dict[str, Channel]:
+    """Each role's way out: its send_message, or the application's on_result for supervised agents.
+
+    Raises: ConfigError if a function asks for something that a reply does not have.
+    """
+    channels: dict[str, Channel] = {}
+    for role, agent in app.agents.items():
+        fn = agent.send_message if isinstance(agent, DialogAgent) else app.on_result
+        if fn is not None:
+            channels[role] = _adapt(fn, role)
+    return channels
+
+
+def _adapt(fn: Callable[..., Any], role: str) -> Channel:
+    """A function of one reply, out of one that names what it wants by its parameters."""
+    wanted: list[tuple[str, str, bool]] = []  # parameter, what it gets, by keyword
+    first = True
+    for parameter in inspect.signature(fn).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        name, annotation = parameter.name, parameter.annotation
+        keyword = parameter.kind is parameter.KEYWORD_ONLY
+        if annotation in (Reply, "Reply") or name == "reply":
+            what = "reply" if annotation in (Reply, "Reply", parameter.empty) else "text"
+        elif name in ("user", "sender", "user_id", "to"):
+            what = "user"
+        elif name in _FIELDS:
+            what = name
+        elif name in ("thread", "job"):
+            what = f"{name}_id"
+        elif name in _TEXT or (first and not keyword):
+            what = "text"
+        elif parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL:
+            continue
+        else:
+            raise ConfigError(f"agent {role}: send_message asks for {name!r}, which a reply does not have")
+        first = False
+        wanted.append((name, what, keyword))
+
+    def channel(reply: Reply) -> Any:
+        values = [(name, reply if what == "reply" else getattr(reply, what), keyword) for name, what, keyword in wanted]
+        return fn(
+            *(value for _, value, keyword in values if not keyword),
+            **{name: value for name, value, keyword in values if keyword},
+        )
+
+    return channel
