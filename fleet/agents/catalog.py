@@ -1,6 +1,7 @@
 """Every agent joined with its files: what is in force, as texts and one hash per role.
 
-The joins are by role: prompts/<role>.md, warmup/<role>.py (else warmup/worker.py), examples_db/<role>/<number>-<name>.md.
+The joins are by role: prompts/<role>.md, warmup/<role>.py (else warmup/worker.py),
+examples_db/<role>/<number>-<name>.md.
 What an agent declares in code wins over its files; what neither gives comes from the defaults below.
 """
 

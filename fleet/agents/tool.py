@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeVar, cast, get_type_hints, overload
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints, overload
 
 import docstring_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -135,7 +135,7 @@ class Tool:
         extra = {self.context_name: context} if self.context_name else {}
         result = self.fn(**arguments, **extra)
         if inspect.isawaitable(result):
-            result = await cast(Awaitable[Any], result)
+            result = await result
         return (
             result if isinstance(result, str) else json.dumps(_ANY.dump_python(result, mode="json"), ensure_ascii=False)
         )
@@ -148,7 +148,8 @@ class Tool:
         """
         if isinstance(fn, Tool):
             return fn
-        effect, timeout_s, name = getattr(fn, "__fleet_tool__", ("external", None, ""))
+        marked: tuple[Effect, float | None, str] = getattr(fn, "__fleet_tool__", ("external", None, ""))
+        effect, timeout_s, name = marked
         return _build(fn, effect, timeout_s, name)
 
 

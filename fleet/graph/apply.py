@@ -158,13 +158,13 @@ def _returned(root: FleetRoot, stored: Stored, event: ev.ToolReturned) -> None:
     job.turn_steps += 1
     if len(job.intended):
         job.intended = [call_id for call_id in job.intended if call_id != event.call_id]
-    _result(job, event.call_id, event.content, event.error)
+    _result(job, event.call_id, event.content, error=event.error)
 
 
 def _turn_ended(root: FleetRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job, thread = _job(root, event.job_id), root.threads[event.thread_id]
     for call_id in unanswered_calls(job):  # the API takes no call without its result
-        _result(job, call_id, "Not run: the turn ended before.", True)
+        _result(job, call_id, "Not run: the turn ended before.", error=True)
     last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
     if event.reply and last["role"] != "assistant":
         _say(job, {"role": "assistant", "content": [{"type": "text", "text": event.reply}]})
@@ -197,7 +197,7 @@ def unanswered_calls(job: JobRecord) -> list[str]:
     return [call for call in calls if call not in done]
 
 
-def _result(job: JobRecord, call_id: str, content: str, error: bool) -> None:
+def _result(job: JobRecord, call_id: str, content: str, *, error: bool) -> None:
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
     if error:
         block["is_error"] = True

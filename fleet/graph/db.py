@@ -27,7 +27,7 @@ _CACHE_BYTES = 64 << 20  # keeps memory flat: measured, with a million threads t
 @overload
 def memo(cls: C, /) -> C: ...
 @overload
-def memo(*, id: str | None = None, singleton: bool = False) -> Callable[[C], C]: ...  # noqa: A002 - dbzero's word
+def memo(*, id: str | None = None, singleton: bool = False) -> Callable[[C], C]: ...
 def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = False) -> C | Callable[[C], C]:  # noqa: A002
     """Make a class durable: its instances live in the graph once a reducer puts them there.
 
@@ -47,7 +47,7 @@ def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = Fa
         if singleton and id is None:
             return _declared_once(found)
         if not id:
-            raise ConfigError(f"@memo class {found.__qualname__} needs an id, such as id=\"app/{found.__name__}\"")
+            raise ConfigError(f'@memo class {found.__qualname__} needs an id, such as id="app/{found.__name__}"')
         durable: C = dbzero.memo(id=id, singleton=singleton)(found)
         return durable
 
@@ -56,7 +56,7 @@ def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = Fa
 
 def _declared_once(cls: C) -> C:
     """The class with one instance per process: building it again gives the first one."""
-    build = cls.__init__
+    build = vars(cls).get("__init__", object.__init__)
     made: dict[str, Any] = {}
 
     def new(kind: type, *_: Any, **__: Any) -> Any:
@@ -70,7 +70,7 @@ def _declared_once(cls: C) -> C:
             made["built"] = True
 
     cls.__new__ = new  # type: ignore[method-assign,assignment]
-    cls.__init__ = init  # type: ignore[misc,assignment]
+    cls.__init__ = init  # type: ignore[misc]
     return cls
 
 
@@ -90,6 +90,8 @@ class Database:
     """
 
     _open: Database | None = None
+
+    folder: Path
 
     def __init__(self, folder: Path) -> None:
         if Database._open is not None:
@@ -122,7 +124,9 @@ class Database:
         try:
             dbzero.commit(_PREFIX)
         except Exception as error:
-            sys.stderr.write(f"fleet: the graph could not be committed ({error}); ending, to be replayed at the next start\n")
+            sys.stderr.write(
+                f"fleet: the graph could not be committed ({error}); ending, to be replayed at the next start\n"
+            )
             sys.stderr.flush()
             os._exit(70)
 

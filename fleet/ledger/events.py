@@ -87,7 +87,7 @@ class FleetStarted(Event):
 
 
 class AgentDeclared(Event):
-    """The code declares this agent, new or changed; `definition` is the blob of what is declared. Stream: agent:ROLE."""
+    """The code declares this agent, new or changed; `definition` is a blob's hash. Stream: agent:ROLE."""
 
     TYPE = "agent.declared"
     role: str
@@ -220,7 +220,7 @@ class TurnStarted(Event):
 
 
 class ModelAnswered(Event):
-    """One model call of a turn. `content` holds the answer's blocks as the Messages API spells them. Stream: job:ID."""
+    """One model call of a turn; `content` holds the blocks as the Messages API spells them. Stream: job:ID."""
 
     TYPE = "step.model"
     job_id: str

@@ -25,14 +25,19 @@ def default_prompt(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(  # noqa: S701 - Markdown for a model, not HTML
-        undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True
+    # A prompt is Markdown for a model, not HTML: escaping would change what it says.
+    return jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
     )
 
 
 def render_prompt(definition: Definition, catalog: Catalog) -> str:
-    """The role's system prompt. Variables: `app` (its name), `role`, `description`, `tools` (name, description,
-    signature, effect of each), `agents` (role and description of each).
+    """The role's system prompt.
+
+    Variables: `app` (its name), `role`, `description`, `tools` (name, description, signature, effect of each),
+    `agents` (role and description of each).
 
     Raises: ConfigError naming the file and line, for a syntax error or an undefined variable.
     """

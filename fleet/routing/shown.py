@@ -46,11 +46,11 @@ def show(warmup: Text, dispatcher: MessageDispatcher, facts: Facts, count: int) 
     text = run.out.text
     printed = {int(index) for index in _INDEX.findall(text)}
     offered = space.get("threads")
-    threads = [each for each in offered if isinstance(each, ThreadView)] if isinstance(offered, list) else run.threads
+    threads = list(facts.recent(count)) if run.threads is None else run.threads
+    if isinstance(offered, list):
+        threads = [each for each in offered if isinstance(each, ThreadView)]
     if printed:
         threads = [each for index, each in enumerate(threads) if set(range(index + 1)) <= printed]
-    else:
-        threads = list(facts.recent(count)) if run.threads is None else (threads or [])
     if run.roles is None:
         run.print_agents()
     if not printed:

@@ -56,7 +56,9 @@ def reducer_of(name: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[An
     """
     found = reducers().get(name)
     if found is None:
-        raise GraphError(f"no @reducer for the application event {name!r}; name the application that wrote it with --app")
+        raise GraphError(
+            f"no @reducer for the application event {name!r}; name the application that wrote it with --app"
+        )
     event, reduce = found
     return event.model_validate, reduce
 
@@ -105,12 +107,17 @@ class Fleet:
     async def _begin(self) -> None:
         root = self._graph.root
         worker = Worker(self._catalog, self.models.of, self.ledger, root, self._write, self.settings)
-        self._loop = Loop(self._catalog, root, self._decider, worker, self._write, self._fail, self.settings.concurrency)
+        self._loop = Loop(
+            self._catalog, root, self._decider, worker, self._write, self._fail, self.settings.concurrency
+        )
         self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
         self._unsubscribe = self.ledger.subscribe(self._durable)
         started = FleetStarted(app=self.app.name, code_version=__version__, pid=os.getpid(), host=socket.gethostname())
         await self._write(Draft("fleet", self.ledger.version("fleet"), (started,)))
-        streams = {role: self.ledger.version(f"agent:{role}") for role in [*self._catalog.roles, "dispatcher", *root.task_agents]}
+        streams = {
+            role: self.ledger.version(f"agent:{role}")
+            for role in [*self._catalog.roles, "dispatcher", *root.task_agents]
+        }
         for draft in differences(self._catalog, root, streams):
             await self._write(draft)
         self._resume()
@@ -202,8 +209,9 @@ class Fleet:
                         listen(step)
                 elif not isinstance(stored.event, MessageAccepted):
                     listen(stored)
-            stopped = asyncio.ensure_future(self._stopped.wait())
-            await asyncio.wait([done, stopped], return_when=asyncio.FIRST_COMPLETED)
+            stopped = asyncio.create_task(self._stopped.wait())
+            waiting: set[asyncio.Future[Any]] = {done, stopped}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             if not done.done():
                 raise self._fatal or FleetError("the fleet was stopped before the reply")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 from fleet.errors import HomeBusyError, HomeError
 from fleet.ledger.sqlite import SqliteLedger
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: the graph's own lock still keeps a second worker out
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Home"]
 
@@ -73,7 +72,7 @@ class Home:
 
         Raises: HomeBusyError that names the holder.
         """
-        if fcntl is None:
+        if sys.platform == "win32":  # the graph's own lock still keeps a second worker out
             return
         handle = (self.path / "worker.lock").open("a+", encoding="utf-8")
         try:
@@ -82,7 +81,9 @@ class Home:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             handle.close()
-            raise HomeBusyError(f"home {self.path} is held by another worker ({holder}); stop it or use --home") from None
+            raise HomeBusyError(
+                f"home {self.path} is held by another worker ({holder}); stop it or use --home"
+            ) from None
         handle.truncate(0)
         handle.write(f"pid {os.getpid()} on {socket.gethostname()}")
         handle.flush()
@@ -93,4 +94,3 @@ class Home:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-

@@ -49,7 +49,7 @@ async def accept(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
         await ledger.append(draft)
     except StaleWriteError:
         return _known(ledger, draft)
-    return Accepted(_id(draft), True)
+    return Accepted(_id(draft), new=True)
 
 
 def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
@@ -59,7 +59,7 @@ def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
         ledger.append_now(draft)
     except StaleWriteError:
         return _known(ledger, draft)
-    return Accepted(_id(draft), True)
+    return Accepted(_id(draft), new=True)
 
 
 def as_message(given: Any) -> Message:
@@ -132,7 +132,8 @@ def _id(draft: Draft) -> str:
 
 def _known(ledger: Ledger, draft: Draft) -> Accepted:
     before, now = ledger.read_stream(draft.stream)[0].event, draft.events[0]
-    if isinstance(before, MessageAccepted) and isinstance(now, MessageAccepted):
-        if (before.user, before.text) != (now.user, now.text):
-            raise InputError(f"message id {_id(draft)} was used before for another message; nothing was sent")
-    return Accepted(_id(draft), False)
+    if not isinstance(before, MessageAccepted) or before.model_copy(update={"metadata": {}}) != now.model_copy(
+        update={"metadata": {}}
+    ):
+        raise InputError(f"message id {_id(draft)} was used before for another message; nothing was sent")
+    return Accepted(_id(draft), new=False)

@@ -42,7 +42,7 @@ class Loop:
         self._failed = failed
         self._views = agent_views(catalog)
         self._routing, self._turning = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
-        self._lanes: dict[str, deque[Stored]] = {}
+        self._lanes: dict[str, deque[tuple[Stored, MessageAccepted]]] = {}
         self._jobs: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -54,7 +54,7 @@ class Loop:
         """Set going what an applied event asks for. Never waits."""
         event = stored.event
         if isinstance(event, MessageAccepted):
-            self._queue(stored)
+            self._queue(stored, event)
         elif isinstance(event, MessageDecided) and event.decision.job_id:
             self.wake(event.decision.job_id)
         elif isinstance(event, TurnEnded) and event.reply_id and event.deliver:
@@ -93,37 +93,44 @@ class Loop:
         await asyncio.gather(*left, return_exceptions=True)
         return not left
 
-    def _queue(self, stored: Stored) -> None:
-        lane = self._lanes.get(stored.user)
+    def _queue(self, stored: Stored, message: MessageAccepted) -> None:
+        lane = self._lanes.get(message.user)
         if lane is not None:
-            lane.append(stored)
+            lane.append((stored, message))
             return
-        self._lanes[stored.user] = deque([stored])
-        self.spawn(self._lane(stored.user))
+        self._lanes[message.user] = deque([(stored, message)])
+        self.spawn(self._lane(message.user))
 
     async def _lane(self, user: str) -> None:
         lane = self._lanes[user]
         while lane and not self._draining:
             async with self._routing:
-                await self._route(lane.popleft())
+                await self._route(*lane.popleft())
         del self._lanes[user]
 
-    async def _route(self, stored: Stored) -> None:
+    async def _route(self, stored: Stored, message: MessageAccepted) -> None:
         """Decide about one accepted message and record it, with the ack, in one transaction."""
-        message = stored.event
-        assert isinstance(message, MessageAccepted)
-        prefer = self._catalog.app.preferred_language_for
-        for last_try in (False, True):
-            facts = facts_of(self._root, message, self._views, now(), prefer)
-            decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
-            decision = self._bind(decided, message)
-            if decision is not None:
-                break
-            if last_try:  # the thread went away twice while the model thought
-                decision = Decision(by="fallback", outcome="human", fallback="human",
-                                    fallback_reason="the chosen thread was gone when the decision was applied")  # fmt: skip
+        decided, decision = await self._decide(stored, message)
+        if decision is None:
+            decided, decision = await self._decide(stored, message)
+        if decision is None:  # twice the chosen thread went away while the model thought
+            decision = decided.decision.model_copy(
+                update={
+                    "by": "fallback",
+                    "outcome": "human",
+                    "fallback": "human",
+                    "fallback_reason": f"thread {decided.decision.thread_id} was gone when the decision was applied",
+                    "thread_id": "",
+                    "thread_index": None,
+                }
+            )
         event = MessageDecided(message_id=message.message_id, user=message.user, text=message.text, decision=decision)
         await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
+
+    async def _decide(self, stored: Stored, message: MessageAccepted) -> tuple[Decided, Decision | None]:
+        facts = facts_of(self._root, message, self._views, now(), self._catalog.app.preferred_language_for)
+        decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
+        return decided, self._bind(decided, message)
 
     def _bind(self, decided: Decided, message: MessageAccepted) -> Decision | None:
         """The decision with its ids; None if the thread that was printed cannot take the message any more."""

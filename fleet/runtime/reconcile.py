@@ -25,6 +25,6 @@ def differences(catalog: Catalog, root: FleetRoot, version_of: dict[str, int]) -
         drafts.append(Draft(f"agent:{role}", version_of[role], (event,), blobs=(Blob.of(found.body),)))
     for role, record in root.task_agents.items():
         if role not in catalog.roles and not record.retired:
-            event = AgentRetired(role=role, open_threads=record.threads)
-            drafts.append(Draft(f"agent:{role}", version_of[role], (event,)))
+            retired = AgentRetired(role=role, open_threads=record.threads)
+            drafts.append(Draft(f"agent:{role}", version_of[role], (retired,)))
     return drafts

@@ -28,9 +28,7 @@ def start_fleet(
     **options: Any,
 ) -> None:
     """Run the fleet until SIGTERM or SIGINT; both drain. Arguments: see `start_fleet_async`."""
-    asyncio.run(
-        start_fleet_async(agents=agents, push_queues=push_queues, max_concurrency=max_concurrency, **options)
-    )
+    asyncio.run(start_fleet_async(agents=agents, push_queues=push_queues, max_concurrency=max_concurrency, **options))
 
 
 async def start_fleet_async(

@@ -39,9 +39,10 @@ def warm_up(
     example: int | None,
     now: datetime,
 ) -> WarmedUp:
-    """Run the warmup of one turn. Names in reach: message (the newest), messages, user, thread, now, language,
-    metadata, default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote.
+    """Run the warmup of one turn.
 
+    Names in reach: message (the newest), messages, user, thread, now, language, metadata, default_example_id (only if
+    one was chosen), list_of_examples(), show_example(id), quote.
     Code that raises does not cost the user an answer: the default warmup runs in its place, and the record says so.
     """
     views = [MessageView.of(message, thread.language) for message in messages]

@@ -47,7 +47,10 @@ __all__ = ["Worker"]
 
 _NO_ANSWER = "I could not answer just now. Your message is kept; please try again in a moment."
 _TOO_LONG = "I did not get to an end with this and stopped. A person may have to look at it."
-_UNKNOWN_EFFECT = "I was interrupted in the middle of {tool}, and it is not known whether it took effect. A person has to check before I go on."
+_UNKNOWN_EFFECT = (
+    "I was interrupted in the middle of {tool}, and it is not known whether it took effect. "
+    "A person has to check before I go on."
+)
 _DECLINED = "I cannot help with that."
 
 
@@ -225,7 +228,7 @@ class Worker:
                 ))  # fmt: skip
             content, error = await self._run(found, arguments, context), False
             if context.emitted and found.effect == "read":
-                raise ToolError(f"{found.name} is declared effect=\"read\" and emitted an event; nothing was changed")
+                raise ToolError(f'{found.name} is declared effect="read" and emitted an event; nothing was changed')
         except ToolError as failure:
             content, error = failure.message, True
         except Exception as failure:  # an application's tool may raise anything; the turn goes on
