@@ -120,10 +120,11 @@ def _touch(user: UserRecord, thread_id: str) -> None:
 def recent_ids(user: UserRecord, count: int) -> list[str]:
     """The ids of the user's `count` most recent threads, newest first."""
     found: dict[str, None] = {}
-    for index in range(len(user.recent) - 1, -1, -1):
+    recent = user.recent
+    for index in range(len(recent) - 1, -1, -1):
         if len(found) >= count:
             break
-        found[user.recent[index]] = None
+        found[recent[index]] = None
     return list(found)
 
 

