@@ -19,9 +19,11 @@ class App:
     `gate(message)` may settle a message before any model (a `DispatchResult`, or None to pass);
     `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
-    found.
+    found. `path` is the MODULE:ATTR that it was imported by, "" if it was built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
+
+    path: str = ""
 
     def __init__(
         self,
@@ -83,4 +85,5 @@ def import_app(path: str) -> App:
     app = found() if callable(found) and not isinstance(found, App) else found
     if not isinstance(app, App):
         raise ConfigError(f"application {path}: {attribute} is a {type(app).__name__}, not an App")
+    app.path = path
     return app

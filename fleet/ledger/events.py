@@ -77,13 +77,14 @@ class Event(Record):
 
 
 class FleetStarted(Event):
-    """A worker opened the home. Stream: fleet."""
+    """A worker opened the home. `path` is the application's MODULE:ATTR, "" if it has none. Stream: fleet."""
 
     TYPE = "fleet.started"
     app: str
     code_version: str
     pid: int
     host: str
+    path: str = ""
 
 
 class AgentDeclared(Event):

@@ -112,7 +112,13 @@ class Fleet:
         )
         self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
         self._unsubscribe = self.ledger.subscribe(self._durable)
-        started = FleetStarted(app=self.app.name, code_version=__version__, pid=os.getpid(), host=socket.gethostname())
+        started = FleetStarted(
+            app=self.app.name,
+            code_version=__version__,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            path=self.app.path,
+        )
         await self._write(Draft("fleet", self.ledger.version("fleet"), (started,)))
         streams = {
             role: self.ledger.version(f"agent:{role}")
