@@ -10,17 +10,22 @@ __all__ = ["draft_options", "summarize_tradeoffs"]
 
 _LEAD = re.compile(
     r"^.*?\b(?:whether(?: to| we should| i should)?|should (?:we|i)|choose between|decide between|between|"
-    r"torn between|either|think through|weigh)\b[:,]?\s*",
+    r"torn between|either|think through|weigh|help me decide(?: about| on)?|alternatives (?:are there )?to)\b[:,]?\s*",
     re.I | re.S,
 )
 _SPLIT = re.compile(r"\s*(?:,\s*or\b|;\s*or\b|\bor\b|\bversus\b|\bvs\.?\b|;)\s*", re.I)
 # What tends to matter, by words in an option: (words, what speaks for it, what against, how to find out).
 _MATTERS = (
     (r"home|remote", "quiet and no commute", "less contact with the team", "which tasks need people in one room"),
-    (r"office|on site", "quick contact with the team", "the commute, and more interruptions", "who else is in then"),
+    (r"office\b|on site", "quick contact with the team", "the commute, and more interruptions", "who else is in then"),
     (r"early|morning", "free afternoons", "an early rise, and late calls are missed", "when most calls come in"),
     (r"late|afternoon|evening", "calm mornings", "the evening begins late", "when most calls come in"),
-    (r"train|rail|bus", "time to work on the way", "fixed times and changes", "the whole journey, door to door"),
+    (
+        r"by train|railway|bus\b",
+        "time to work on the way",
+        "fixed times and changes",
+        "the whole journey, door to door",
+    ),
     (r"fly|flight|plane", "the shortest time over a long way", "cost and airports", "the journey from door to door"),
     (r"hire|recruit", "lasting capacity", "months until it helps, and a lasting cost", "how long the work will last"),
     (r"buy|purchase", "it is yours, and known", "money up front, and upkeep", "how often it would be used"),

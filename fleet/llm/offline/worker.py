@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fleet.llm.base import Answer, Request
@@ -70,12 +71,10 @@ def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> str | tuple[str
         if number < len(turns) - 1:
             standing = as_called(standing, turn)
         step = _step(standing, turns[: number + 1], tools, language)
-        asked_so = (
-            isinstance(step, str)
-            and step.rstrip().endswith("?")
-            and step.strip() == turn.said.strip()
-            and not any(call.error for call in turn.calls)
-        )
+        asks = isinstance(step, str) and step.rstrip().endswith("?") and not any(call.error for call in turn.calls)
+        asked_so = asks and str(step).strip() == turn.said.strip()
+        if standing.move.kind == "run" and number < len(turns) - 1 and isinstance(step, str) and not asks:
+            standing = replace(standing, move=replace(standing.move, kind="failed"))
         said_before = turn.said or said_before
         if number == len(turns) - 1:
             return step
@@ -88,14 +87,15 @@ def _step(
     """What `standing` amounts to in the newest of `turns`, given the calls already made in it."""
     script, move, turn = standing.script, standing.move, turns[-1]
     if move.kind == "phrase" or script is None:
-        said = phrase(move.phrase, language, tools=_offer(tools))
+        bare = move.phrase in ("help", "hello", "can") and not tools
+        said = phrase("bare" if bare else move.phrase, language, tools=_offer(tools))
         asked_before = turns[-2].said if len(turns) > 1 and move.phrase == "yes_or_no" else ""
-        question = re.findall(r"[^.!?\n]+\?", asked_before)
-        return f"{said} {question[-1].strip()}" if question else said
+        question = re.split(r"(?<=[.!?])\s+", asked_before.strip())[-1]
+        return f"{said} {question}" if question.endswith("?") else said
     if move.kind == "ask":
         slot = move.slot
         asks = script.asks.get(slot.name if slot else "", script.asks.get("", ""))
-        return asks or phrase("missing", language, what=_name(slot) if slot else "")
+        return asks or (_question(slot, language) if slot else phrase("help", language, tools=_offer(tools)))
     made: list[Call] = []
     for number, stage in enumerate(script.stages[: move.stage + 1]):
         now = number == move.stage
@@ -110,7 +110,9 @@ def _step(
                     return phrase("failed", language, why="too many steps")
                 return spec.tool, arguments
             if call.error:
-                return phrase("failed", language, why=speak(parsed(call.result or "")))
+                why = speak(parsed(call.result or ""))
+                plain = not spec.acts and why[:1].isupper() and why.endswith((".", "!", "?"))
+                return why if plain else phrase("failed", language, why=why)
             made.append(call)
     return _say(standing, made, tools, language, turn)
 
@@ -190,17 +192,25 @@ def _confirmation(standing: Standing, tools: Mapping[str, ToolSpec], change: str
     spec = _effect(standing)
     if spec is None:
         return ""
-    act = spec.tool.replace("_", " ")
-    return f"{act}: {change}" if change else act
+    told = re.split(r"[.,;:(]", tools[spec.tool].description)[0].strip()
+    act = told[:1].lower() + told[1:] if 0 < len(told) <= 80 else spec.tool.replace("_", " ")
+    return f"{act} ({change})" if change else act
 
 
-def _name(slot: Slot) -> str:
-    """What a slot is called when asking for it: the first clause of its description, else its name."""
-    clause = re.split(r"[.;:(]|, (?:as|e\.g|such)", slot.about)[0].strip()
+def _question(slot: Slot, language: str) -> str:
+    """What to ask for a slot: by the first clause of its description, else by its name."""
+    name = slot.name.replace("_", " ")
+    clause = re.split(r"[.,;:(]", slot.about)[0].strip() or f"the {name}"
     choices = slot.schema.get("enum")
-    if choices:
-        return f"{clause or slot.name.replace('_', ' ')} ({', '.join(map(str, choices))})"
-    return clause[:1].lower() + clause[1:] if clause else slot.name.replace("_", " ")
+    listed = f" ({', '.join(map(str, choices))})" if choices else ""
+    if re.match(r"(which|what|how|when|where|who|whose)\b", clause, re.I) and len(clause.split()) > 1:
+        return f"{clause[:1].upper()}{clause[1:]}{listed}?"
+    if len(clause.split()) == 1:
+        clause = f"the {name}"
+    what = clause[:1].lower() + clause[1:]
+    if not re.match(r"(the|a|an|your|its|their|any|how|which)\b", what):
+        what = f"the {what}"
+    return phrase("missing", language, what=what + listed)
 
 
 def _shown(value: Any) -> str:
@@ -212,6 +222,6 @@ def _shown(value: Any) -> str:
 
 
 def _offer(tools: Mapping[str, ToolSpec]) -> str:
-    """What the tools do, by their descriptions' first sentences."""
-    said = [re.split(r"(?<=[.!?])\s|\n", tool.description)[0].rstrip(".") for tool in tools.values()]
-    return "; ".join(each[:1].lower() + each[1:] for each in said if each) or "answering, once tools are declared"
+    """What the tools do, by their descriptions' first clauses."""
+    said = [re.split(r"[.,;:(\n]", tool.description)[0].strip() for tool in tools.values()]
+    return "; ".join(each[:1].lower() + each[1:] for each in said if each)

@@ -12,21 +12,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from fleet.llm.offline.worker_choice import ENOUGH, likeness, pick
 from fleet.llm.offline.worker_phrases import consent
-from fleet.llm.offline.worker_read import Facts, ToolSpec, Turn
-from fleet.llm.offline.worker_scripts import Script, read_script, single_script
-from fleet.llm.offline.worker_slots import Slot, fill, option_values, words
+from fleet.llm.offline.worker_read import ToolSpec, Turn
+from fleet.llm.offline.worker_scripts import Script
+from fleet.llm.offline.worker_slots import Slot, fill, option_values
 from fleet.llm.offline.worker_values import find_values
 
-__all__ = ["Move", "Standing", "as_called", "next_move", "scripts_for"]
+__all__ = ["Move", "Standing", "as_called", "next_move"]
 
-_ENOUGH = 0.22  # share of a message's words that a script must know before it is taken up
-_SEARCH = 0.35  # what a script that only searches is worth for any message
-_SELECTED = 0.25  # what the example that the dispatcher chose is ahead of the others in a thread's first turn
+_CLEARLY = 0.2  # how far another script must be ahead of the one at work to take over
 _GREETING = re.compile(r"(hi|hello|hey|good (morning|afternoon|evening)|hallo|guten tag|bonjour|hola)\b[\s!.,]*$", re.I)
 _THANKS = re.compile(
     r"(ok(ay)?|great|perfect|super|all right)?[\s,.!]*(thanks|thank you|thx|danke|merci|gracias|obrigad[oa])\b", re.I
 )
+_ABILITY = re.compile(r"\bwhat (can|could|do) you (do|help)\b|^(help|hilfe|ayuda|aide)\W*$|\bhow can you help\b", re.I)
 _ORDINAL = re.compile(
     r"\b(?:the |option )?(first|second|third|fourth|fifth|last|1st|2nd|3rd|former|latter|[1-9])(?: one| option)?\b",
     re.I,
@@ -39,7 +39,7 @@ _ORDER = {"first": 0, "1st": 0, "former": 0, "second": 1, "2nd": 1, "latter": -1
 class Move:
     """What to do in a turn: say a fixed phrase, ask for a slot, or run the stages of a script up to `stage`."""
 
-    kind: str  # "phrase", "ask", "run"
+    kind: str  # "phrase", "ask", "run", or "failed": run, and it came to no offer
     phrase: str = ""
     stage: int = -1
     slot: Slot | None = None
@@ -86,36 +86,41 @@ def next_move(
     choice = consent(text)
     here = replace(before, now=now)
     if here.script is not None and here.waits:
+        asked = here.move.slot
+        if choice and here.move.kind == "ask" and asked is not None and asked.kind == "boolean":
+            return _advance(replace(here, slots={**here.slots, asked.name: choice == "yes"}))
         if choice == "no":
             return replace(here, script=None, slots={}, move=Move("phrase", "left"))
-        if choice == "yes" and here.offers:
-            if asked_so:
-                return replace(here, move=Move("run", stage=here.move.stage + 1))
-            return here
-        if (went_on := _continue(here, text, said_before)) is not None:
+        if choice == "yes" and here.move.kind == "failed":
+            return replace(here, move=replace(here.move, kind="phrase", phrase="nothing_waits"))
+        if choice == "yes" and (here.offers or here.move.kind == "ask"):
+            sure = here.offers and asked_so
+            return replace(here, move=Move("run", stage=here.move.stage + 1)) if sure else here
+        fresh, score = pick(turn.facts, tools, text, here.text, here.slots)
+        other = fresh is not None and fresh.key != here.script.key
+        ahead = other and score >= max(2 * ENOUGH, likeness(here.script, text) + _CLEARLY)
+        if not ahead and (went_on := _continue(here, text, said_before)) is not None:
             return went_on
-        fresh, score = _pick(turn.facts, tools, text, bool(before.text))
-        if fresh is not None and score >= _ENOUGH and (fresh.key != here.script.key or not here.offers):
-            return _take_up(fresh, text, now)
-        return (
-            replace(here, move=here.move)
-            if not here.offers
-            else replace(here, move=Move("phrase", "yes_or_no", here.move.stage))
-        )
+        if fresh is not None and other and score >= ENOUGH:
+            return _take_up(fresh, text, here, said_before)
+        return replace(here, move=Move("phrase", "yes_or_no", here.move.stage)) if here.offers else here
     if _THANKS.match(text.strip()) and len(text.split()) <= 8:
-        return replace(here, move=Move("phrase", "welcome"))
+        return replace(here, move=Move("phrase", "welcome", here.move.stage))
+    if _ABILITY.search(text):
+        return replace(here, move=Move("phrase", "can", here.move.stage))
     if _GREETING.match(text.strip()):
-        return replace(here, move=Move("phrase", "hello"))
+        return replace(here, move=Move("phrase", "hello", here.move.stage))
     if choice:
-        return replace(here, move=Move("phrase", "left" if choice == "no" and here.script is None else "nothing_waits"))
-    fresh, score = _pick(turn.facts, tools, text, bool(before.text))
-    if here.script is not None and len(text.split()) <= 7 and score < 2 * _ENOUGH and find_values(text):
+        return replace(here, move=Move("phrase", "nothing_waits", here.move.stage))
+    fresh, score = pick(turn.facts, tools, text, here.text, here.slots)
+    looks = here.script is not None and not any(stage.acts for stage in here.script.stages)
+    if looks and here.script is not None and len(text.split()) <= 7 and score < 2 * ENOUGH and find_values(text):
         found = fill(here.script.slots, text, here.slots, now)
         if found:
             return _advance(replace(here, slots={**here.slots, **found}))
-    if fresh is None or score < _ENOUGH:
-        return replace(here, move=Move("phrase", "help"))
-    return _take_up(fresh, text, now)
+    if fresh is None or score < ENOUGH:
+        return replace(here, move=Move("phrase", "help", here.move.stage))
+    return _take_up(fresh, text, here, said_before)
 
 
 def as_called(standing: Standing, turn: Turn) -> Standing:
@@ -133,65 +138,26 @@ def as_called(standing: Standing, turn: Turn) -> Standing:
     return replace(standing, slots={**standing.slots, **called})
 
 
-def scripts_for(facts: Facts, tools: Mapping[str, ToolSpec]) -> list[Script]:
-    """Every script that can be taken up: the shown examples', then one for each tool."""
-    found = []
-    for number, steps in sorted(facts.shown.items()):
-        script = read_script(f"example {number}", facts.names.get(number, ""), steps, tools)
-        if script is not None:
-            found.append(script)
-    return found + [single_script(tool) for tool in tools.values()]
+def _take_up(script: Script, text: str, here: Standing, said_before: str) -> Standing:
+    """Begin with a script; what an earlier one in this thread was about still holds where nothing else is said."""
+    slots = fill(script.slots, text, {}, here.now)
+    for slot in script.slots:
+        if slot.required and slot.name not in slots and slot.kind != "text":
+            if slot.name in here.slots:
+                slots[slot.name] = here.slots[slot.name]
+            elif (option := _option(slot, text, said_before, {**here.slots, **slots}, here.now)) is not None:
+                slots[slot.name] = option
+    return _advance(Standing(script, slots, text, now=here.now))
 
 
-def _pick(facts: Facts, tools: Mapping[str, ToolSpec], text: str, later: bool) -> tuple[Script | None, float]:
-    """The script that was made for requests like this one; one that only searches serves whatever no other is for."""
-    scripts = scripts_for(facts, tools)
-    shown = {call.tool for script in scripts if script.texts for stage in script.stages for call in stage.calls}
-    best: tuple[float, Script] | None = None
-    for script in scripts:
-        score = _likeness(script, text)
-        if not script.texts and script.key in shown:
-            score *= 0.6
-        if not later and script.key == f"example {facts.selected}":
-            score += _SELECTED
-        if script.searches and words(text):
-            score = max(score, _SEARCH)
-        if best is None or score > best[0] + 1e-9:
-            best = (score, script)
-    return (best[1], best[0]) if best else (None, 0.0)
-
-
-def _likeness(script: Script, text: str) -> float:
-    """From 0 to about 1: how much a message reads like what the script is for."""
-    if script.texts:
-        return max(_overlap(_weighed(text), _weighed(each)) for each in script.texts)
-    asked = dict.fromkeys(words(text))
-    known = dict(script.words)
-    score = sum(known.get(word, 0.0) for word in asked) / max(3, len(asked))
-    if any(stage.acts for stage in script.stages) and not set(asked) & set(words(script.key)):
-        score *= 0.5
-    if any(slot.kind == "enum" and fill([slot], text, {}, None) for slot in script.slots):
-        score += 0.1
-    return score
-
-
-def _weighed(text: str) -> dict[str, float]:
-    """A text's words with their weights; who speaks (I, we) tells a little."""
-    content = set(words(text))
-    return {word: 1.0 if word in content else 0.3 for word in words(text, keep_persons=True)}
-
-
-def _overlap(said: Mapping[str, float], shown: Mapping[str, float]) -> float:
-    """The F-measure of shared words that counts the message's coverage twice the demonstration's."""
-    shared = sum(weight for word, weight in said.items() if word in shown)
-    if not shared:
-        return 0.0
-    precision, recall = shared / sum(said.values()), shared / sum(shown.values())
-    return 1.25 * precision * recall / (0.25 * precision + recall)
-
-
-def _take_up(script: Script, text: str, now: datetime | None) -> Standing:
-    return _advance(Standing(script, fill(script.slots, text, {}, now), text, now=now))
+def _option(slot: Slot, text: str, said_before: str, have: Mapping[str, Any], now: datetime | None) -> Any:
+    """What "the second one" means for a slot among the agent's last words; None if the message says no such thing."""
+    order = _ORDINAL.search(text)
+    if order is None or len(text.split()) > 10:
+        return None
+    options = option_values(slot, said_before, now, have)
+    number = _ORDER.get(order[1].lower(), int(order[1]) - 1 if order[1].isdigit() else 0)
+    return options[number] if -len(options) <= number < len(options) else None
 
 
 def _continue(here: Standing, text: str, said_before: str) -> Standing | None:
@@ -204,13 +170,14 @@ def _continue(here: Standing, text: str, said_before: str) -> Standing | None:
     found = {
         name: value for name, value in found.items() if _kind(script, name) != "text" or (asked and asked.name == name)
     }
-    if not found and asked is not None and (order := _ORDINAL.search(text)) and len(text.split()) <= 8:
-        options = option_values(asked, said_before, here.now, here.slots)
-        number = _ORDER.get(order[1].lower(), int(order[1]) - 1 if order[1].isdigit() else 0)
-        if options and -len(options) <= number < len(options):
-            found = {asked.name: options[number]}
-    if not found and here.move.kind == "ask" and asked is not None and asked.kind in ("name", "reference", "text"):
-        found = {asked.name: text.strip()}
+    if not found and asked is not None:
+        option = _option(asked, text, said_before, here.slots, here.now)
+        found = {} if option is None else {asked.name: option}
+    if here.move.kind == "ask" and asked is not None and asked.kind in ("name", "reference", "text"):
+        whole = text.strip().rstrip(".!")
+        said = str(found.get(asked.name, ""))
+        if not found or (asked.kind == "name" and len(whole.split()) - len(said.split()) in (0, 1)):
+            found = {asked.name: whole}
     return _advance(replace(here, slots={**here.slots, **found})) if found else None
 
 

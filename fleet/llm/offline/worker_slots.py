@@ -21,13 +21,21 @@ _WORD = re.compile(r"\w+", re.UNICODE)
 _STOP = frozenset(
     _WORD.findall(
         "a an the i you it is are was be to of in on at for and or with my me we do does did can could would will "
-        "please that this have has had what which how there any some your want like need get am as from by so if not let us "
-        "one much many our they them their s m d ll t re ve into out about than then also when where who"
+        "please that this have has had what which how there any some your want like need get am as from by so if not "
+        "let us one much many our they them their s m d ll t re ve into out about than then also when where who"
     )
 )
 _PERSONS = frozenset(_WORD.findall("i my me we our us you your have"))
 _ONWARD = frozenset(_WORD.findall("new to target until till end destination after until_time"))
 _BACK = frozenset(_WORD.findall("from old current start since begin before source origin"))
+_TEXTS = frozenset(
+    _WORD.findall(
+        "query question text message content note notes reason description topic comment subject body request prompt "
+        "summary search q input details words what why"
+    )
+)
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}
+_UNIT = re.compile(r"(second|minute|hour|day|week)s?\b", re.I)
 _KINDS = (
     ("date", {"date", "day", "deadline", "birthday"}),
     ("time", {"time", "hour", "clock"}),
@@ -73,7 +81,8 @@ class Slot:
             return "date"
         if "HH:MM" in self.about:
             return "time"
-        return next((found for found, names in _KINDS if name & names), "text")
+        named = next((found for found, names in _KINDS if name & names), "")
+        return named or ("text" if (name | set(_WORD.findall(self.about.lower()))) & _TEXTS else "name")
 
 
 def words(text: str, *, keep_persons: bool = False) -> list[str]:
@@ -102,9 +111,9 @@ def fill(
         if _fits(slot, value)
     )
     used: set[int] = set()
-    for score, order, at in pairs:
+    for _, order, at in pairs:
         slot = slots[order]
-        if score <= 0 and slot.name not in found and at not in used:
+        if slot.name not in found and at not in used:
             said = _convert(slot, values[at], now, {**have, **found})
             if said is not None:
                 found[slot.name] = said
@@ -145,12 +154,12 @@ def _fits(slot: Slot, value: Value) -> bool:
 def _score(slot: Slot, value: Value, have: Mapping[str, Any], asked: str, at: int) -> float:
     """How well a value suits a slot; at least 0.5 for any that fits, so that single values find single slots."""
     name = set(slot.name.lower().split("_"))
-    last = value.before.split()[-3:]
+    last = [word for word in value.before.split()[-3:] if word not in ("the", "next", "this", "a")][-1:]
     score = 0.5 + 2.0 * (slot.name == asked) + 1.0 * (slot.name not in have)
     onward = bool(set(last) & {"to", "until", "till"}) or bool(
         re.match(r"(instead|is better|works|would be|suits)", value.after)
     )
-    back = bool(set(last[-1:]) & {"from", "since", "my", "of"}) or "from" in last
+    back = bool(set(last) & {"from", "since", "my", "of"})
     if name & _ONWARD:
         score += 1.5 * onward - 1.5 * (back and not onward)
     else:
@@ -164,7 +173,7 @@ def _score(slot: Slot, value: Value, have: Mapping[str, Any], asked: str, at: in
     score += 0.75 * bool(
         set(words(" ".join(value.before.split()[-4:]) + " " + " ".join(value.after.split()[:2]))) & about
     )
-    return score - 0.05 * at
+    return max(score, 0.1) - 0.001 * at
 
 
 def _convert(slot: Slot, value: Value, now: datetime | None, have: Mapping[str, Any]) -> Any:
@@ -174,11 +183,19 @@ def _convert(slot: Slot, value: Value, now: datetime | None, have: Mapping[str, 
         dates = [each for each in have.values() if isinstance(each, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", each)]
         return resolve_date(value.text, now, dates[-1] if dates and slot.name not in have else "") or None
     if slot.kind == "number":
-        number = float(value.text)
+        number = float(value.text) * _scale(slot, value)
         if slot.schema.get("type") == "integer":
             return int(number) if number.is_integer() else None
-        return number
+        return int(number) if number.is_integer() else number
     return value.text
+
+
+def _scale(slot: Slot, value: Value) -> float:
+    """What turns the unit that was said ("2 hours") into the slot's own ("reminder_minutes")."""
+    said = _UNIT.match(value.after)
+    own = next((unit for unit in _SECONDS if re.search(rf"{unit}s?(?:_|\b)", slot.name.lower())), "")
+    own = own or next((unit for unit in _SECONDS if re.search(rf"\b{unit}s?\b", slot.about.lower())), "")
+    return _SECONDS[said[1].lower()] / _SECONDS[own] if said and own else 1.0
 
 
 def _choice(slot: Slot, text: str) -> Any:
