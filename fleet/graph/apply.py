@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.errors import GraphError
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import (
     RECENT_KEPT,
     TAIL_KEPT,
     AgentRecord,
-    FleetRoot,
     JobRecord,
     ThreadRecord,
     UserRecord,
@@ -33,7 +33,7 @@ __all__ = ["AppReducers", "apply", "recent_ids", "unanswered_calls"]
 AppReducers = Callable[[str], tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]]
 
 
-def apply(root: FleetRoot, stored: Stored, reducer_of: AppReducers) -> None:
+def apply(root: LivingRoot, stored: Stored, reducer_of: AppReducers) -> None:
     """Bring the graph from just before `stored` to just after it.
 
     Raises: GraphError if the event is not the next one, or does not fit what came before.
@@ -51,11 +51,11 @@ def apply(root: FleetRoot, stored: Stored, reducer_of: AppReducers) -> None:
     root.applied = stored.seq
 
 
-def _nothing(root: FleetRoot, stored: Stored, event: Any) -> None:
+def _nothing(root: LivingRoot, stored: Stored, event: Any) -> None:
     """Events that the graph need not know of."""
 
 
-def _declared(root: FleetRoot, stored: Stored, event: ev.AgentDeclared) -> None:
+def _declared(root: LivingRoot, stored: Stored, event: ev.AgentDeclared) -> None:
     if event.kind == "dispatcher":
         root.dispatcher.definition = event.definition
         return
@@ -69,18 +69,18 @@ def _declared(root: FleetRoot, stored: Stored, event: ev.AgentDeclared) -> None:
     known.retired = False
 
 
-def _retired(root: FleetRoot, stored: Stored, event: ev.AgentRetired) -> None:
+def _retired(root: LivingRoot, stored: Stored, event: ev.AgentRetired) -> None:
     root.task_agents[event.role].retired = True
 
 
-def _accepted(root: FleetRoot, stored: Stored, event: ev.MessageAccepted) -> None:
+def _accepted(root: LivingRoot, stored: Stored, event: ev.MessageAccepted) -> None:
     user = root.users.get(event.user)
     if user is None:
         user = root.users[event.user] = UserRecord(event.user)
     user.messages += 1
 
 
-def _decided(root: FleetRoot, stored: Stored, event: ev.MessageDecided) -> None:
+def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None:
     decision = event.decision
     root.dispatcher.decided += 1
     if not decision.thread_id:
@@ -128,7 +128,7 @@ def recent_ids(user: UserRecord, count: int) -> list[str]:
     return list(found)
 
 
-def _turn_started(root: FleetRoot, stored: Stored, event: ev.TurnStarted) -> None:
+def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> None:
     job = _job(root, event.job_id)
     waiting = [(entry, json.loads(entry)) for entry in job.waiting]
     job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
@@ -142,7 +142,7 @@ def _turn_started(root: FleetRoot, stored: Stored, event: ev.TurnStarted) -> Non
     job.status = "working"
 
 
-def _answered(root: FleetRoot, stored: Stored, event: ev.ModelAnswered) -> None:
+def _answered(root: LivingRoot, stored: Stored, event: ev.ModelAnswered) -> None:
     job = _job(root, event.job_id)
     job.turn_steps += 1
     job.stop_reason = event.stop_reason
@@ -150,11 +150,11 @@ def _answered(root: FleetRoot, stored: Stored, event: ev.ModelAnswered) -> None:
         _say(job, {"role": "assistant", "content": list(event.content)})
 
 
-def _intended(root: FleetRoot, stored: Stored, event: ev.ToolIntended) -> None:
+def _intended(root: LivingRoot, stored: Stored, event: ev.ToolIntended) -> None:
     _job(root, event.job_id).intended.append(event.call_id)
 
 
-def _returned(root: FleetRoot, stored: Stored, event: ev.ToolReturned) -> None:
+def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
     job = _job(root, event.job_id)
     job.turn_steps += 1
     if len(job.intended):
@@ -162,7 +162,7 @@ def _returned(root: FleetRoot, stored: Stored, event: ev.ToolReturned) -> None:
     _result(job, event.call_id, event.content, error=event.error)
 
 
-def _turn_ended(root: FleetRoot, stored: Stored, event: ev.TurnEnded) -> None:
+def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job, thread = _job(root, event.job_id), root.threads[event.thread_id]
     for call_id in unanswered_calls(job):  # the API takes no call without its result
         _result(job, call_id, "Not run: the turn ended before.", error=True)
@@ -217,11 +217,11 @@ def _say(job: JobRecord, message: dict[str, Any]) -> None:
         job.tail = list(job.tail)[-TAIL_KEPT:]
 
 
-def _job(root: FleetRoot, job_id: str) -> JobRecord:
+def _job(root: LivingRoot, job_id: str) -> JobRecord:
     return root.jobs[job_id]
 
 
-_APPLY: dict[type[ev.Event], Callable[[FleetRoot, Stored, Any], None]] = {
+_APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.FleetStarted: _nothing,
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from fleet.errors import GraphError, HomeBusyError
 from fleet.graph.apply import AppReducers, apply
+from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import FleetRoot
 from fleet.ledger.base import Ledger, Stored
 from fleet.log import log
@@ -59,6 +61,7 @@ class Graph:
                 missing = self._replay()
                 log("graph.opened", folder=self._folder, caught_up=missing)
                 return f"opened and caught up {missing} events"
+            del self.root
             self._database.close()
         if Database.file(self._folder).exists():
             log("graph.set_aside", level=logging.WARNING, folder=self._folder, reason=problem)
@@ -70,7 +73,7 @@ class Graph:
 
     def _open(self) -> None:
         self._database = Database(self._folder)
-        self.root = FleetRoot()
+        self.root = LivingRoot(FleetRoot())
 
     def _probe(self) -> str:
         """Why the file cannot be used, found out in a process that may crash; "" if it can."""
@@ -92,7 +95,7 @@ class Graph:
         applied, head = self.root.applied, self._ledger.head()[0]
         if applied > head:
             return f"it stands at event {applied} and the ledger ends at {head}"
-        if applied and self.root._chain != self._chain_at(applied):
+        if applied and self.root.durable._chain != self._chain_at(applied):
             return f"its event {applied} is not this ledger's"
         return ""
 
@@ -110,8 +113,8 @@ class Graph:
         for stored in self._ledger.read(after=before):
             self._apply(stored)
             if self._uncommitted >= _REPLAY_COMMIT:
-                self.checkpoint()
-        self.checkpoint()
+                self.checkpoint(wait=True)
+        self.checkpoint(wait=True)
         return self.root.applied - before
 
     def apply(self, batch: Iterable[Stored]) -> list[Stored]:
@@ -142,7 +145,7 @@ class Graph:
         try:
             apply(self.root, stored, self._reducer_of)
         except Exception as error:
-            self.root._broken = True
+            self.root.durable._broken = True
             log("graph.apply_failed", level=logging.ERROR, seq=stored.seq, type=stored.event.TYPE, error=error)
             if isinstance(error, GraphError):
                 raise
@@ -159,21 +162,24 @@ class Graph:
             return False
         return self._uncommitted >= self._every_events or time.monotonic() - self._committed_at >= self._every_s
 
-    def checkpoint(self) -> None:
-        """Commit what is applied."""
-        if self._uncommitted:
-            self.root._chain = self._chain_at(self.root.applied)
-            self._database.commit()
-        self._uncommitted, self._committed_at = 0, time.monotonic()
+    def checkpoint(self, *, wait: bool = False) -> None:
+        """Commit what is applied; while the file is being copied put it off, or `wait`: a copy takes milliseconds."""
+        with at_rest(self._folder, wait=wait) as still:
+            if not still:
+                return
+            if self._uncommitted:
+                self.root.durable._chain = self._chain_at(self.root.applied)
+                self._database.commit()
+            self._uncommitted, self._committed_at = 0, time.monotonic()
 
     def digest(self) -> str:
         """A sha256 over everything in the graph: the same for every graph of the same events."""
-        return Database.digest(self.root)
+        return Database.digest(self.root.durable)
 
     def close(self) -> None:
         """Checkpoint and let go; no durable object may be used after this."""
-        broken = self.root._broken
-        self.checkpoint()
+        broken = self.root.durable._broken
+        self.checkpoint(wait=True)
         del self.root
         self._database.close()
         if not broken:

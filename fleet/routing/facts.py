@@ -9,7 +9,8 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.graph.apply import recent_ids
-from fleet.graph.records import RECENT_KEPT, FleetRoot, UserRecord
+from fleet.graph.living import LivingRoot
+from fleet.graph.records import RECENT_KEPT, UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.prompting.examples import examples_of
 from fleet.prompting.views import AgentView, MessageView, ThreadView
@@ -46,7 +47,7 @@ def agent_views(catalog: Catalog) -> dict[str, AgentView]:
 class ThreadViews:
     """Views of the graph's threads, each read once until an event touches it: reading a record costs 0.1 ms."""
 
-    def __init__(self, root: FleetRoot) -> None:
+    def __init__(self, root: LivingRoot) -> None:
         self._root = root
         self._views: dict[str, ThreadView] = {}
 
@@ -75,7 +76,7 @@ class ThreadViews:
 
 
 def facts_of(
-    root: FleetRoot,
+    root: LivingRoot,
     threads: ThreadViews,
     message: MessageAccepted,
     agents: Mapping[str, AgentView],

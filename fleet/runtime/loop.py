@@ -14,7 +14,7 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.clock import now, now_us
-from fleet.graph.records import FleetRoot
+from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded
 from fleet.routing.decider import Decided, Decider
@@ -31,7 +31,7 @@ class Loop:
     def __init__(
         self,
         catalog: Catalog,
-        root: FleetRoot,
+        root: LivingRoot,
         decider: Decider,
         worker: Worker,
         write: Callable[[Draft], Awaitable[Any]],
@@ -132,7 +132,9 @@ class Loop:
         await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
 
     async def _decide(self, stored: Stored, message: MessageAccepted) -> tuple[Decided, Decision | None]:
-        facts = facts_of(self._root, self._threads, message, self._views, now(), self._catalog.app.preferred_language_for)
+        facts = facts_of(
+            self._root, self._threads, message, self._views, now(), self._catalog.app.preferred_language_for
+        )
         decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
         return decided, self._bind(decided, message)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fleet.agents.catalog import Catalog
-from fleet.graph.records import FleetRoot
+from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Blob, Draft
 from fleet.ledger.events import AgentDeclared, AgentRetired
 
 __all__ = ["differences"]
 
 
-def differences(catalog: Catalog, root: FleetRoot, version_of: dict[str, int]) -> list[Draft]:
+def differences(catalog: Catalog, root: LivingRoot, version_of: dict[str, int]) -> list[Draft]:
     """The drafts that bring the durable root's agents to what the code declares; empty if nothing changed.
 
     `version_of` maps a role to the version of its ledger stream. Reads only.

@@ -21,7 +21,8 @@ from fleet.agents.tool import Tool, ToolContext
 from fleet.clock import now
 from fleet.errors import GraphError, ModelError, ToolError
 from fleet.graph.apply import unanswered_calls
-from fleet.graph.records import FleetRoot, JobRecord
+from fleet.graph.living import LivingRoot
+from fleet.graph.records import JobRecord
 from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
     AppEventRecorded,
@@ -65,7 +66,7 @@ class Worker:
         catalog: Catalog,
         model_of: Callable[[Agent], Model],
         ledger: Ledger,
-        root: FleetRoot,
+        root: LivingRoot,
         write: Callable[[Draft], Awaitable[Any]],
         settings: Settings,
     ) -> None:
