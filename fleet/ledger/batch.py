@@ -213,13 +213,14 @@ def _new_kind(connection: sqlite3.Connection, names: Names, kind: str) -> int:
 def _write_pending(connection: sqlite3.Connection, events: Sequence[Stored]) -> None:
     """Bring the queues up to these events: an entry begins with the first event that opens it, until one closes it."""
     opened: dict[tuple[str, str], tuple[int, str]] = {}
-    closed: dict[tuple[str, str], None] = {}
+    closed: dict[str, dict[str, None]] = {}
     for stored in events:
         for entry in stored.event.closes():
             opened.pop(entry, None)
-            closed[entry] = None
+            closed.setdefault(entry[0], {})[entry[1]] = None
         for entry in stored.event.opens():
             opened.setdefault(entry, (stored.seq, stored.user))
-    delete(connection, "DELETE FROM pending WHERE (queue, key)", list(closed))
+    for queue, keys in closed.items():
+        delete(connection, "DELETE FROM pending WHERE queue = ? AND key", queue, list(keys))
     rows = [(*entry, *begun) for entry, begun in opened.items()]
     insert(connection, "INSERT OR IGNORE INTO pending(queue, key, seq, user)", rows)

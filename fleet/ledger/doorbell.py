@@ -51,23 +51,10 @@ class Bells:
 
     def ring(self) -> None:
         """Wake everyone who watches through another handle. Bells whose owner has died are taken down."""
-        try:
-            names = os.listdir(self._folder)  # noqa: PTH208 - after every commit: twice as fast as Path objects
-        except OSError:
-            return
-        for name in names:
-            if name in self._own or name.startswith("."):
-                continue
-            path = self._folder / name
-            try:
-                fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError as error:
-                if error.errno == errno.ENXIO:  # nobody has it open
-                    path.unlink(missing_ok=True)
-                continue
-            with contextlib.suppress(OSError):  # full: it has been rung often enough
-                os.write(fd, b"!")
-            os.close(fd)
+        with contextlib.suppress(OSError):  # no bells
+            for name in os.listdir(self._folder):  # noqa: PTH208 - after every commit: twice as fast as Path objects
+                if name not in self._own and not name.startswith("."):
+                    _ring(self._folder / name)
 
 
 class Bell:
@@ -84,14 +71,26 @@ class Bell:
         self._hung = bells.hang()
         if self._hung is not None:
             loop.add_reader(self._hung[0], self._rung)
+        self._data_version = reader.data_version()  # before the head, so that no commit falls between the two
         self._seen = reader.head()[0]
-        self._data_version = reader.data_version()
-        self._timer: asyncio.TimerHandle | None = loop.call_later(LOOK_S, self._look)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(LOOK_S, self._again)
 
     def wake(self) -> None:
         """Call the watcher soon, from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._call)
+
+    def look(self) -> None:
+        """Look now whether there are events of others since the last look, and call the watcher if so."""
+        data_version = self._reader.data_version()
+        if data_version == self._data_version:
+            return
+        self._data_version = data_version
+        head = self._reader.head()[0]
+        news = head > max(self._seen, self._ours())
+        self._seen = head
+        if news:
+            self._call()
 
     def close(self) -> None:
         """Stop watching."""
@@ -120,18 +119,26 @@ class Bell:
                 os.read(self._hung[0], 65536)
         self._call()
 
-    def _look(self) -> None:
-        self._timer = self._loop.call_later(LOOK_S, self._look)
-        with contextlib.suppress(LedgerError):  # busy or gone for the moment; the next look will tell
-            data_version = self._reader.data_version()
-            if data_version != self._data_version:
-                self._data_version = data_version
-                head = self._reader.head()[0]
-                news = head > max(self._seen, self._ours())
-                self._seen = head
-                if news:
-                    self._call()
+    def _again(self) -> None:
+        self._timer = self._loop.call_later(LOOK_S, self._again)
+        with contextlib.suppress(LedgerError):  # in the way of another process for a moment; the next look will tell
+            self.look()
 
     def _call(self) -> None:
         if self._timer is not None:
             self._fn()
+
+
+def _ring(bell: Path) -> None:
+    """Ring one bell; never waits."""
+    try:
+        fd = os.open(bell, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nobody has it open
+            bell.unlink(missing_ok=True)
+        return
+    try:
+        with contextlib.suppress(OSError):  # full, so rung often enough; or its owner went away just now
+            os.write(fd, b"!")
+    finally:
+        os.close(fd)

@@ -17,8 +17,8 @@ from fleet.ledger.schema import log_of, open_for_reading, refusal
 
 __all__ = ["Reader"]
 
-# Rows of a page: small at first, for those who stop after a few; bounded, since one row can be 64 MB.
-_PAGES = (50, 250, 1000)
+# Rows of a page: few at first, for those who stop after a few.
+_PAGES = (50, 200, 500)
 
 _LAST = 2**63 - 1  # above every seq
 _COLUMNS = "SELECT e.seq, s.name, e.version, e.kind, e.v, e.at, u.name, e.body, e.chain "
@@ -161,8 +161,8 @@ class Reader:
             raise LedgerError(f"the payload of event {seq} ({kind}) has been erased")
         try:
             event = read_event(kind, v, body)
-        except ValueError as error:
-            raise LedgerError(f"event {seq} ({kind}) cannot be read: {error}") from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise LedgerError(f"event {seq} ({kind} v{v}) cannot be read: {type(error).__name__}") from error
         return Stored(seq, stream, version, at, user or "", event, chain.hex())
 
 

@@ -23,6 +23,8 @@ SCHEMA = 1
 
 _APPLICATION = 0x464C4554  # "FLET", in the file's header
 
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -106,10 +108,16 @@ def open_for_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
         return _connect(path, "mode=ro&immutable=1"), True
     try:
         return _connect(path, "mode=ro"), False
-    except LedgerError:
+    except LedgerError as error:
+        cause = error.__cause__
+        if not isinstance(cause, sqlite3.Error) or cause.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            raise
         if log.stat().st_size == 0:
             return _connect(path, "mode=ro&immutable=1"), True
-        raise
+        raise LedgerError(
+            f"the ledger {path} has recent events in {log.name}, which cannot be read in a folder without "
+            "write permission; copy both files to another folder"
+        ) from error
 
 
 def log_of(path: Path) -> Path:
@@ -119,7 +127,7 @@ def log_of(path: Path) -> Path:
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection holds what was asked for, so that a later try may succeed."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _BUSY
 
 
 def refusal(path: Path, error: sqlite3.Error) -> LedgerError:

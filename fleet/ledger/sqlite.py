@@ -133,9 +133,9 @@ class SqliteLedger:
         for watch in self._watches:
             watch.close()
         self._watches.clear()
+        self._reader.close()  # first: the last to close folds the log into the file, which a reader cannot
         if self._writer is not None:
             self._writer.close()
-        self._reader.close()
 
     def __enter__(self) -> Self:
         return self

@@ -25,11 +25,13 @@ def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[Any, 
         connection.execute(sql, [value for row in part for value in row])
 
 
-def delete(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Delete by key; `head` is the statement up to the key's columns, in brackets."""
-    for part in _parts(rows):
-        sql = _delete_sql(head, len(part[0]), len(part))
-        connection.execute(sql, [value for row in part for value in row])
+def delete(connection: sqlite3.Connection, head: str, fixed: Any, keys: Sequence[Any]) -> None:
+    """Delete by key; `head` is the statement up to the key's column, and takes `fixed` as its first value.
+
+    Not by row values, (a, b) IN (VALUES …): SQLite 3.40 reads the whole table for those.
+    """
+    for part in _parts(keys):
+        connection.execute(_delete_sql(head, len(part)), (fixed, *part))
 
 
 def lookup(connection: sqlite3.Connection, query: str, keys: Sequence[Any]) -> dict[Any, tuple[int, ...]]:
@@ -47,25 +49,27 @@ def lookup(connection: sqlite3.Connection, query: str, keys: Sequence[Any]) -> d
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    left = len(rows)
     start = 0
-    while start < len(rows):
-        size = next(size for size in _SIZES if size <= len(rows) - start)
-        yield rows[start : start + size]
-        start += size
-
-
-def _places(width: int, count: int) -> str:
-    return ", ".join(["(" + ", ".join("?" * width) + ")"] * count)
+    for size in _SIZES:
+        while left >= size:
+            yield rows[start : start + size]
+            start += size
+            left -= size
 
 
 @cache
 def _insert_sql(head: str, width: int, count: int) -> str:
-    return f"{head} VALUES {_places(width, count)}"
+    return f"{head} VALUES {', '.join([_places(width)] * count)}"
 
 
 @cache
-def _delete_sql(head: str, width: int, count: int) -> str:
-    return f"{head} IN (VALUES {_places(width, count)})"
+def _delete_sql(head: str, count: int) -> str:
+    return f"{head} IN {_places(count)}"
+
+
+def _places(count: int) -> str:
+    return "(" + ", ".join("?" * count) + ")"
 
 
 @cache

@@ -114,7 +114,7 @@ class _Check:
             return
         try:
             event = read_event(kind, v, body)
-        except (LedgerError, ValueError, TypeError) as error:
+        except (LedgerError, LookupError, TypeError, ValueError) as error:
             self._problem(f"{what} cannot be read: {str(error).splitlines()[0]}")
             return
         for entry in event.closes():
@@ -144,7 +144,7 @@ class _Check:
                     f"stream {name[0][0] if name else stream} has version {version} at event {seq} "
                     f"where version {expected} should follow event {before}"
                 )
-            expected, before = version + 1, seq
+            expected, before = (version if isinstance(version, int) else expected) + 1, seq
         return count
 
     def _queues(self, rows: list[Any]) -> None:
@@ -154,7 +154,10 @@ class _Check:
             if begun is None:
                 self._problem(f"queue {queue} holds {key} (event {seq}), which no event leaves open")
             elif begun != (seq, user):
-                self._problem(f"queue {queue} holds {key} for event {seq} and user {user!r} instead of {begun}")
+                self._problem(
+                    f"queue {queue} holds {key} for event {seq} and user {user!r} "
+                    f"instead of for event {begun[0]} and user {begun[1]!r}"
+                )
         for (queue, key), (seq, _) in self._open.items():
             self._problem(f"queue {queue} lacks {key}, which event {seq} opened and none closed")
 

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 from fleet.errors import LedgerError
 from fleet.ledger.base import Draft, Stored
-from fleet.ledger.batch import Names, Outcome, Prepared, Written, write_batch
+from fleet.ledger.batch import Names, Outcome, Prepared, write_batch
 from fleet.ledger.schema import refusal, wait_for_turn
 
 __all__ = ["MAX_BATCH", "Writer"]
@@ -131,32 +131,34 @@ class Writer:
 
     def _write(self, batch: Sequence[Prepared]) -> tuple[list[Outcome], list[Stored]]:
         """One transaction; whatever goes wrong in it becomes every draft's outcome."""
-        error: LedgerError
         try:
             wait_for_turn(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._path, self._busy_s)
             written = write_batch(self._connection, self._names, batch)
-            if written.changed:
-                self._connection.execute("COMMIT")
-                self._after_commit(written)
-            return written.outcomes, written.events
-        except LedgerError as problem:
-            error = problem
-        except sqlite3.Error as problem:
-            error = LedgerError(f"{refusal(self._path, problem)}; nothing was written")
-        except Exception as problem:  # the thread must live on, and nobody may wait for ever
-            error = LedgerError(f"the ledger could not be written ({type(problem).__name__}: {problem})")
-            error.__cause__ = problem
-        finally:
+            self._connection.execute("COMMIT" if written.changed else "ROLLBACK")
+        except Exception as error:  # of whatever kind: the thread must live on, and nobody may wait for ever
+            self._names.forget()
             if self._connection.in_transaction:
-                self._names.forget()
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
-        return [LedgerError(error.message) for _ in batch], []
+            return [self._failure(error) for _ in batch], []
+        if written.changed:
+            self.commits += 1
+            known, self.last_seq = self.last_seq, written.after
+            self._committed(known, written.before)
+        return written.outcomes, written.events
 
-    def _after_commit(self, written: Written) -> None:
-        self.commits += 1
-        known, self.last_seq = self.last_seq, written.after
-        self._committed(known, written.before)
+    def _failure(self, error: Exception) -> LedgerError:
+        """A new error for each who waits: a raised exception collects the traceback of its raiser."""
+        if isinstance(error, LedgerError):
+            failure = LedgerError(error.message)
+        elif isinstance(error, sqlite3.Error):
+            failure = LedgerError(f"{refusal(self._path, error)}; nothing was written")
+        else:
+            failure = LedgerError(
+                f"the ledger {self._path} failed: {type(error).__name__}: {error}; nothing was written"
+            )
+        failure.__cause__ = error
+        return failure
 
     def _settle(self, jobs: Sequence[_Job], outcomes: Sequence[Outcome], events: Sequence[Stored]) -> None:
         results = list(zip(jobs, outcomes, strict=True))
