@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import fleet
 from fleet.errors import GraphError, HomeBusyError
 from fleet.graph.apply import AppReducers, apply
 from fleet.graph.at_rest import at_rest
@@ -27,6 +28,10 @@ __all__ = ["Graph"]
 
 _REPLAY_COMMIT = 5000  # events between two commits of a replay; 500 to 5,000 measured best
 _PROBE_S = 120  # a graph of a million threads opens in a few seconds
+# The child finds this very package, however the parent came to it.
+_PROBE = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('fleet.graph.probe', run_name='__main__')"
+)
 
 
 class Graph:
@@ -49,10 +54,15 @@ class Graph:
         self._every_events, self._every_s = checkpoint_events, checkpoint_s
         self._uncommitted, self._committed_at = 0, time.monotonic()
         self._clean = folder / "clean"
-        self.opened_by = self._ladder()
+        self._database: Database | None = None
+        try:
+            self.opened_by = self._ladder()
+        except BaseException:
+            self._let_go()
+            raise
 
     def _ladder(self) -> str:
-        problem = "" if self._clean.exists() else self._probe()
+        problem = "" if self._left_clean() else self._probe()
         self._clean.unlink(missing_ok=True)
         if not problem:
             self._open()
@@ -61,8 +71,7 @@ class Graph:
                 missing = self._replay()
                 log("graph.opened", folder=self._folder, caught_up=missing)
                 return f"opened and caught up {missing} events"
-            del self.root
-            self._database.close()
+            self._let_go()
         if Database.file(self._folder).exists():
             log("graph.set_aside", level=logging.WARNING, folder=self._folder, reason=problem)
             self._set_aside()
@@ -75,14 +84,35 @@ class Graph:
         self._database = Database(self._folder)
         self.root = LivingRoot(FleetRoot())
 
+    def _let_go(self) -> None:
+        """Drop every durable object, then close: in the other order dbzero ends the process."""
+        if self._database is not None:
+            del self.root
+            self._database.close()
+            self._database = None
+
+    def _left_clean(self) -> bool:
+        """Whether the file is the very one that was closed: cut, copied over or written since, it is probed."""
+        try:
+            return self._clean.read_text("utf-8") == self._look()
+        except OSError:
+            return False
+
+    def _look(self) -> str:
+        file = Database.file(self._folder).stat()
+        return f"{file.st_size} {file.st_mtime_ns}"
+
     def _probe(self) -> str:
         """Why the file cannot be used, found out in a process that may crash; "" if it can."""
         if not Database.file(self._folder).exists():
             return "there is no graph file"
-        run = subprocess.run(
-            [sys.executable, "-m", "fleet.graph.probe", str(self._folder)],
-            capture_output=True, text=True, timeout=_PROBE_S, check=False,
-        )  # fmt: skip
+        try:
+            run = subprocess.run(
+                [sys.executable, "-c", _PROBE, str(Path(fleet.__file__).parents[1]), str(self._folder)],
+                capture_output=True, text=True, timeout=_PROBE_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"opening it took more than {_PROBE_S} s"
         if run.returncode == 0:
             found = json.loads(run.stdout)
             return "an event was applied in part" if found["broken"] else ""
@@ -167,7 +197,7 @@ class Graph:
         with at_rest(self._folder, wait=wait) as still:
             if not still:
                 return
-            if self._uncommitted:
+            if self._uncommitted and self._database is not None:
                 self.root.durable._chain = self._chain_at(self.root.applied)
                 self._database.commit()
             self._uncommitted, self._committed_at = 0, time.monotonic()
@@ -180,7 +210,6 @@ class Graph:
         """Checkpoint and let go; no durable object may be used after this."""
         broken = self.root.durable._broken
         self.checkpoint(wait=True)
-        del self.root
-        self._database.close()
+        self._let_go()
         if not broken:
-            self._clean.touch()
+            self._clean.write_text(self._look(), "utf-8")
