@@ -67,12 +67,21 @@ class Fleet:
     """An application at work on a home. Open it with `async with Fleet(app, settings) as fleet`.
 
     Messages come in through `accept`, or from any other process through the home's inbox; `on` tells a function of
-    every applied event. `models` maps names to ready models and wins over the registry.
+    every applied event. `models` maps names to ready models and wins over the registry; without `workers` it only
+    routes, and the turns wait in the queue for a fleet that has them.
     Raises on opening: ConfigError, HomeError, HomeBusyError, LedgerError, GraphError, each in one line.
     """
 
-    def __init__(self, app: App, settings: Settings | None = None, *, models: dict[str, Model] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        models: dict[str, Model] | None = None,
+        workers: bool = True,
+    ) -> None:
         self.app = app
+        self._workers = workers
         self.settings = settings or Settings.load()
         self._catalog = load_catalog(app)
         self.models = Models(app, self.settings, models)
@@ -178,6 +187,10 @@ class Fleet:
             self._fatal = error
             log("fleet.failed", error=error)
         self._stopped.set()
+
+    def checkpoint(self) -> None:
+        """Commit the graph now; it does so by itself as often as the settings say."""
+        self._graph.checkpoint()
 
     def on(self, listener: Callable[[Stored], None]) -> None:
         """Call `listener` with every event from now on, once it is durable and applied. It must not raise or wait."""

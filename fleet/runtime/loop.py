@@ -33,7 +33,7 @@ class Loop:
         catalog: Catalog,
         root: LivingRoot,
         decider: Decider,
-        worker: Worker,
+        worker: Worker | None,
         write: Callable[[Draft], Awaitable[Any]],
         failed: Callable[[BaseException], None],
         concurrency: int,
@@ -158,15 +158,15 @@ class Loop:
 
     def wake(self, job_id: str) -> None:
         """See to it that the job runs a turn for what waits for it."""
-        if job_id not in self._jobs:
+        if job_id not in self._jobs and self._worker is not None:
             self._jobs.add(job_id)
-            self.spawn(self._run_job(job_id))
+            self.spawn(self._run_job(self._worker, job_id))
 
-    async def _run_job(self, job_id: str) -> None:
+    async def _run_job(self, worker: Worker, job_id: str) -> None:
         job = self._root.jobs[job_id]
         try:
             while (len(job.waiting) or len(job.turn_ids)) and not self._draining:
                 async with self._turning:
-                    await self._worker.turn(job_id)
+                    await worker.turn(job_id)
         finally:
             self._jobs.discard(job_id)
