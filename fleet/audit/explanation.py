@@ -1,0 +1,198 @@
+"""What there is to say about one message: its decision, and what followed. Values only; `as_dict` is their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fleet.clock import iso
+from fleet.ledger.events import Attempt, Decision, MessageAccepted
+
+__all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
+
+State = Literal["inbox", "routed", "working", "answered", "blocked", "failed", "dropped", "error", "human"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A thread that was put up for choice. `printed` are the transcript's lines about it."""
+
+    index: int
+    thread_id: str
+    agent: str
+    name: str
+    latest_activity_at: int
+    chosen: bool
+    printed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happened to the message. `at` is when it was on record; `took_us` is None for a mere moment.
+
+    `kind` is the ledger's event type; `data` holds what is particular to it; `trouble` marks what went wrong.
+    """
+
+    at: int
+    seq: int
+    kind: str
+    took_us: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    trouble: bool = False
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Model calls, tokens as the provider counted them, and US dollars at list prices."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object."""
+        return {
+            "calls": self.calls,
+            "tokens": {
+                "input": self.input_tokens,
+                "output": self.output_tokens,
+                "cache_read": self.cache_read_tokens,
+                "cache_write": self.cache_write_tokens,
+            },
+            "cost_usd": round(self.cost_usd, 9),
+        }
+
+
+NOTHING = Totals()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything on record about one message.
+
+    `where` says in a sentence where it went, `outcome` what came of it; `steps` is the timeline; `routing` and
+    `answering` are the costs of the two; `turn` is the turn of `decision.job_id` that answers it; `notes` name what
+    the record should hold and does not.
+    """
+
+    message: MessageAccepted
+    accepted_at: int
+    seq: int
+    state: State
+    where: str
+    outcome: str
+    decision: Decision | None = None
+    decided_at: int = 0
+    decided_seq: int = 0
+    candidates: tuple[Shown, ...] = ()
+    steps: tuple[Step, ...] = ()
+    routing: Totals = NOTHING
+    answering: Totals = NOTHING
+    turn: int | None = None
+    result: str = ""
+    reply: str = ""
+    reply_id: str = ""
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """One JSON object: times in ISO 8601 UTC, durations in microseconds, texts as they are on record."""
+        message = self.message
+        return {
+            "message_id": message.message_id,
+            "user": message.user,
+            "text": message.text,
+            "channel": message.channel,
+            "session_id": message.session_id,
+            "language": message.language,
+            "metadata": message.metadata,
+            "accepted_at": iso(self.accepted_at),
+            "seq": self.seq,
+            "state": self.state,
+            "where": self.where,
+            "outcome": self.outcome,
+            "decision": self._decision(),
+            "turn": self.turn,
+            "result": self.result,
+            "reply_id": self.reply_id,
+            "reply": self.reply,
+            "timeline": [
+                {
+                    "at": iso(step.at),
+                    "seq": step.seq,
+                    "after_us": step.at - self.accepted_at,
+                    "kind": step.kind,
+                    "took_us": step.took_us,
+                    "trouble": step.trouble,
+                    **step.data,
+                }
+                for step in self.steps
+            ],
+            "routing": self.routing.as_dict(),
+            "answering": self.answering.as_dict(),
+            "notes": list(self.notes),
+        }
+
+    def _decision(self) -> dict[str, Any] | None:
+        decision = self.decision
+        if decision is None:
+            return None
+        return {
+            "seq": self.decided_seq,
+            "decided_at": iso(self.decided_at),
+            "by": decision.by,
+            "action": decision.outcome,
+            "thread_id": decision.thread_id,
+            "thread_index": decision.thread_index,
+            "job_id": decision.job_id,
+            "agent": decision.agent,
+            "name": decision.name,
+            "language": decision.language,
+            "default_example_id": decision.default_example_id,
+            "reason": decision.reason,
+            "gate_reason": decision.gate_reason,
+            "fallback": decision.fallback,
+            "fallback_reason": decision.fallback_reason,
+            "candidates": [
+                {
+                    "index": each.index,
+                    "thread_id": each.thread_id,
+                    "agent": each.agent,
+                    "name": each.name,
+                    "latest_activity": iso(each.latest_activity_at),
+                    "chosen": each.chosen,
+                    "printed": list(each.printed),
+                }
+                for each in self.candidates
+            ],
+            "agents": list(decision.agents),
+            "examples": {role: list(ids) for role, ids in decision.examples.items()},
+            "attempts": [_attempt(each) for each in decision.attempts],
+            "transcript": decision.transcript,
+            "prompt": {"name": decision.prompt_name, "hash": decision.prompt},
+            "latency_us": dict(decision.latency_us),
+            "code_version": decision.code_version,
+        }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "model": attempt.model,
+        "verdict": attempt.verdict,
+        "message": attempt.message,
+        "error": attempt.error,
+        "answer": attempt.answer,
+        "stop_reason": attempt.stop_reason,
+        "tokens": {
+            "input": attempt.input_tokens,
+            "output": attempt.output_tokens,
+            "cache_read": attempt.cache_read_tokens,
+            "cache_write": attempt.cache_write_tokens,
+        },
+        "cost_usd": attempt.cost_usd,
+        "latency_us": attempt.latency_us,
+        "extra": attempt.extra,
+    }

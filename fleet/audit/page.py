@@ -1,0 +1,240 @@
+"""The page that `fleet why` prints, for a person.
+
+Headings stand at the margin. Whatever was said or recorded is indented, and each text of a user, model or tool is one
+inert line, so nothing in it can pass for a line of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fleet.audit.explanation import Explanation, Shown, Step, Totals
+from fleet.audit.inert import inert, inert_json, name, visible
+from fleet.audit.wording import ago, duration, tokens
+from fleet.clock import iso
+from fleet.ledger.events import Attempt, Decision
+from fleet.llm.prices import known
+
+__all__ = ["render"]
+
+_TEXT = 2000  # characters of a message or reason
+_PART = 300  # of a tool's arguments, a result, a reply, a printed line
+_HASH = 12
+
+
+def render(explanation: Explanation) -> RenderableType:
+    """The page about one message."""
+    message, decision = explanation.message, explanation.decision
+    parts: list[RenderableType] = [
+        _heading("Message"),
+        _pairs(
+            ("id", name(message.message_id)),
+            ("from", name(message.user)),
+            ("text", inert(message.text, _TEXT)),
+            ("accepted", iso(explanation.accepted_at)),
+            ("channel", name(message.channel) if message.channel else ""),
+            ("session", name(message.session_id) if message.session_id else ""),
+        ),
+        _heading("Where it went"),
+        _indented(Text(explanation.where, style="bold")),
+        _indented(Text(explanation.outcome)),
+    ]
+    if decision is not None:
+        parts += _reasons(decision)
+        parts += _choices(explanation, decision)
+        parts += _answers(decision)
+    parts += [_heading("What followed"), _timeline(explanation)]
+    if decision is not None:
+        parts += [_heading("Cost and versions"), _versions(explanation, decision)]
+    if explanation.notes:
+        parts += [_heading("Missing from the record"), *(_indented(Text(visible(note))) for note in explanation.notes)]
+    return Group(*parts)
+
+
+def _reasons(decision: Decision) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if decision.reason:
+        lines = [inert(line, _TEXT) for line in decision.reason.splitlines()]
+        parts += [_heading("The model's stated reason (its own words, not a fact)"), _indented(_lines(lines, "italic"))]
+    if decision.by == "gate":
+        lines = [inert(line, _TEXT) for line in decision.gate_reason.splitlines()]
+        parts += [_heading("The gate's reason"), _indented(_lines(lines))]
+    if decision.fallback:
+        rungs = {
+            "router": "The deterministic router decided on the same transcript.",
+            "agent": f"The default agent {name(decision.agent)} got the message.",
+            "human": "A person has to decide.",
+        }
+        parts += [
+            _heading("The fallback decided"),
+            _pairs(("which", rungs[decision.fallback]), ("why", inert(decision.fallback_reason, _TEXT))),
+        ]
+    return parts
+
+
+def _choices(explanation: Explanation, decision: Decision) -> list[RenderableType]:
+    if not (explanation.candidates or decision.agents):
+        return []
+    grid = _grid()
+    for each in explanation.candidates:
+        grid.add_row(
+            Text(f"  {'→ ' if each.chosen else '  '}threads[{each.index}]", style="bold" if each.chosen else ""),
+            _candidate(each, explanation.decided_at),
+        )
+    if not explanation.candidates:
+        grid.add_row(Text("    threads"), Text("none: the sender had no thread", style="dim"))
+    roles = Text()
+    for index, role in enumerate(decision.agents):
+        chosen = decision.new_thread and role == decision.agent
+        ids = ", ".join(map(str, decision.examples.get(role, ())))
+        roles.append(", " if index else "").append(
+            f"→ {name(role)}" if chosen else name(role), "bold" if chosen else ""
+        )
+        roles.append(f" (example ids {ids})" if ids else "", "dim")
+    grid.add_row(Text("    agents"), roles)
+    return [_heading("What it could choose from, as printed"), grid]
+
+
+def _candidate(each: Shown, decided_at: int) -> Text:
+    text = Text(style="bold" if each.chosen else "")
+    text.append(f"{name(each.thread_id)} of {name(each.agent)}")
+    if each.name:
+        text.append(f", {inert(each.name)}")
+    text.append(f", active {iso(each.latest_activity_at)} ({ago(each.latest_activity_at, decided_at)})")
+    if each.chosen:
+        text.append("  ← chosen")
+    for line in each.printed:
+        if not line.startswith(("agent:", "name:", "latest_activity:")):
+            text.append("\n").append(_cut(visible(line)), "not bold dim")
+    return text
+
+
+def _answers(decision: Decision) -> list[RenderableType]:
+    if not decision.attempts:
+        return []
+    grid = _grid()
+    for number, attempt in enumerate(decision.attempts, 1):
+        grid.add_row(Text(f"  answer {number}"), _verdict(attempt))
+    return [_heading("Answers and verdicts"), grid]
+
+
+def _verdict(attempt: Attempt) -> Text:
+    text = Text(f"{name(attempt.model)}, {duration(attempt.latency_us)}: ")
+    if attempt.verdict == "ok":
+        return text.append("accepted", "green")
+    if not attempt.verdict:
+        return text.append("no answer", "red").append(f"\n{inert(attempt.error, _TEXT)}")
+    text.append(f"refused, {name(attempt.verdict)}", "red")
+    return text.append(f"\ntold: {inert(attempt.message, _TEXT)}\nits answer was: {inert(attempt.answer, _PART)}")
+
+
+def _timeline(explanation: Explanation) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for justify in ("right", "right", "left"):
+        grid.add_column(justify=justify, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(*(Text(word, style="dim") for word in ("  after", "took", "", "")))
+    for step in explanation.steps:
+        word, detail = _step(step, explanation)
+        grid.add_row(
+            Text(f"  {duration(step.at - explanation.accepted_at)}"),
+            Text("" if step.took_us is None else duration(step.took_us)),
+            Text(word, style="red" if step.trouble else ""),
+            Text(detail),
+        )
+    return grid
+
+
+def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
+    """A step's word and its details, inert."""
+    data = step.data
+    if step.kind == "message.accepted":
+        return "accepted", "durable in the inbox"
+    if step.kind == "message.decided":
+        stages = ", ".join(f"{stage} {duration(us)}" for stage, us in data["latency_us"].items())
+        return "decided", f"{data['action']} by the {data['by']}{f' ({stages})' if stages else ''}"
+    if step.kind == "fleet.started":
+        return "worker start", f"pid {data['pid']}, version {name(data['code_version'])}"
+    if step.kind == "turn.started":
+        others = [name(each) for each in data["message_ids"] if each != explanation.message.message_id]
+        together = f", together with {', '.join(others)}" if others else ""
+        note = f"; the agent's warmup failed, the default one ran: {inert(data['note'], _PART)}" if data["note"] else ""
+        return "turn start", f"turn {data['turn']} of {name(data['job_id'])}{together}{note}"
+    if step.kind == "step.model":
+        asks = f"asks for {', '.join(map(name, data['tools']))}" if data["tools"] else ""
+        said = f"says {inert(data['text'], _PART)}" if data["text"] else ""
+        stop = "" if data["stop_reason"] in ("end_turn", "tool_use") else f"stopped: {name(data['stop_reason'])}"
+        return "model", f"{name(data['model'])} {'; '.join(filter(None, (asks, said, stop)))}"
+    if step.kind == "tool.intended":
+        return "tool intent", f"{name(data['tool'])} {inert_json(data['arguments'], _PART)}"
+    if step.kind == "tool.returned":
+        sign = "failed: " if data["error"] else "→ "
+        return (
+            "tool",
+            f"{name(data['tool'])} {inert_json(data['arguments'], _PART)} {sign}{inert(data['content'], _PART)}",
+        )
+    if step.kind == "app.event":
+        return "change", f"{name(data['name'])} {inert_json(data['data'], _PART)}"
+    if step.kind == "turn.ended":
+        why = f" ({inert(data['reason'], _PART)})" if data["reason"] else ""
+        last = next((each.data["text"] for each in reversed(explanation.steps) if each.kind == "step.model"), "")
+        said = "as the model said" if data["reply"] == last.strip() else inert(data["reply"], _PART)
+        return f"turn {data['result']}", f"{f'reply {said}' if data['reply'] else 'no reply'}{why}"
+    if step.kind == "reply.delivered":
+        return "delivered", f"{name(data['reply_id'])}, attempt {data['attempts']}"
+    return "not delivered", f"{name(data['reply_id'])}, {data['attempts']} attempts, {name(data['error'])}"
+
+
+def _versions(explanation: Explanation, decision: Decision) -> RenderableType:
+    models = list(dict.fromkeys(each.model for each in decision.attempts))
+    agents = list(dict.fromkeys(step.data["model"] for step in explanation.steps if step.kind == "step.model"))
+    turn = next((step.data for step in explanation.steps if step.kind == "turn.started"), None)
+    return _pairs(
+        ("routing", _cost(explanation.routing, models)),
+        ("answering", _cost(explanation.answering, agents) if explanation.turn is not None else ""),
+        ("prompt", f"{name(decision.prompt_name)} {decision.prompt[:_HASH]}" if decision.prompt else ""),
+        ("transcript", decision.transcript[:_HASH]),
+        ("agent prompt", f"{name(turn['prompt']['name'])} {turn['prompt']['hash'][:_HASH]}" if turn else ""),
+        ("code", f"fleet {name(decision.code_version)}" if decision.code_version else ""),
+        ("record", f"event {explanation.decided_seq} of the ledger"),
+    )
+
+
+def _cost(total: Totals, models: Sequence[str]) -> str:
+    return f"{tokens(total, priced=all(map(known, models)))}{''.join(f'; {name(each)}' for each in models)}"
+
+
+def _heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold cyan")
+
+
+def _indented(what: RenderableType) -> RenderableType:
+    return Padding(what, (0, 0, 0, 2))
+
+
+def _lines(lines: Iterable[str], style: str = "") -> Text:
+    return Text("\n".join(lines), style=style, overflow="fold")
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _pairs(*pairs: tuple[str, str]) -> RenderableType:
+    grid = _grid()
+    for label, value in pairs:
+        if value:
+            grid.add_row(Text(f"  {label}", style="dim"), Text(value))
+    return grid
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _PART else f"{text[:_PART]} … {len(text) - _PART} more characters"

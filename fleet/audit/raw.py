@@ -1,0 +1,71 @@
+"""What the models of one message saw and said, word for word, out of the ledger's blobs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from fleet.audit.explanation import Explanation
+from fleet.errors import LedgerError
+from fleet.ledger.base import Ledger
+
+__all__ = ["RawPart", "raw_parts"]
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """One text as it was sent or received. `what` names it; `hash` is its blob's, "" if it is kept in the event."""
+
+    what: str
+    text: str
+    hash: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON object."""
+        return {"what": self.what, "hash": self.hash, "text": self.text}
+
+
+def raw_parts(ledger: Ledger, explanation: Explanation) -> tuple[RawPart, ...]:
+    """The router's system prompt, transcript, answers and the sentences it was told; then the same of the turn.
+
+    A text that the ledger does not hold any more is named with the reason in its place.
+    """
+    parts: list[RawPart] = []
+    decision = explanation.decision
+    if decision is not None and decision.attempts:
+        parts += _blobs(ledger, "router", decision.prompt, decision.transcript)
+    for number, attempt in enumerate(decision.attempts if decision else (), 1):
+        if attempt.verdict:
+            parts.append(RawPart(f"router: answer {number} of {attempt.model}", attempt.answer))
+            if attempt.message:
+                parts.append(RawPart(f"router: told about answer {number} ({attempt.verdict})", attempt.message))
+        else:
+            parts.append(RawPart(f"router: no answer {number} of {attempt.model}", attempt.error))
+    answers = 0
+    for step in explanation.steps:
+        if step.kind == "turn.started":
+            parts += _blobs(ledger, "agent", step.data["prompt"]["hash"], step.data["transcript"])
+        elif step.kind == "step.model":
+            answers += 1
+            content = json.dumps(step.data["content"], ensure_ascii=False, indent=2)
+            parts.append(RawPart(f"agent: answer {answers} of {step.data['model']}", content))
+        elif step.kind == "tool.returned":
+            parts.append(
+                RawPart(f"agent: told about {step.data['call_id']} ({step.data['tool']})", step.data["content"])
+            )
+    return tuple(parts)
+
+
+def _blobs(ledger: Ledger, who: str, prompt: str, transcript: str) -> list[RawPart]:
+    return [
+        RawPart(f"{who}: {what}", _blob(ledger, hash_), hash_)
+        for what, hash_ in (("system prompt", prompt), ("transcript", transcript))
+        if hash_
+    ]
+
+
+def _blob(ledger: Ledger, hash_: str) -> str:
+    try:
+        return ledger.blob(hash_).decode()
+    except LedgerError as error:
+        return f"(not in the record: {error.message})"

@@ -1,0 +1,172 @@
+"""What followed a decision: the turn that answered the message, step by step, and the delivery of its reply.
+
+A job's stream may be long. The turn is read from the user's own events after the decision, up to the turn's end, so
+the cost is that of what happened in between, however long the histories are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fleet.audit.explanation import NOTHING, Step, Totals
+from fleet.ledger import events as ev
+from fleet.ledger.base import Ledger, Stored
+
+__all__ = ["Followed", "follow", "totals_of"]
+
+_TURN = tuple(
+    kind.TYPE
+    for kind in (
+        ev.TurnStarted,
+        ev.ModelAnswered,
+        ev.ToolIntended,
+        ev.ToolReturned,
+        ev.AppEventRecorded,
+        ev.TurnEnded,
+    )
+)
+_RESTARTS = 20  # shown at most
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The steps after a decision, the turn's beginning and end if they came, and what its model calls cost."""
+
+    steps: tuple[Step, ...] = ()
+    started: ev.TurnStarted | None = None
+    ended: ev.TurnEnded | None = None
+    delivery: ev.ReplyDelivered | ev.ReplyFailed | None = None
+    answering: Totals = NOTHING
+
+
+def follow(ledger: Ledger, accepted: Stored, decided: Stored) -> Followed:
+    """What followed the decision that `decided` holds; workers' restarts since the message was accepted too."""
+    event = decided.event
+    if not isinstance(event, ev.MessageDecided) or not event.decision.job_id:
+        return Followed(tuple(_restarts(ledger, accepted.seq, decided.seq)))
+    found = list(_turn(ledger, decided, event.message_id, f"job:{event.decision.job_id}"))
+    started = next((each.event for each in found if isinstance(each.event, ev.TurnStarted)), None)
+    ended = next((each.event for each in found if isinstance(each.event, ev.TurnEnded)), None)
+    steps = _steps(found)
+    delivery = None
+    last = decided if not found else found[-1]
+    if ended is not None and ended.reply_id:
+        for stored in ledger.read_stream(f"reply:{ended.reply_id}"):
+            if isinstance(stored.event, (ev.ReplyDelivered, ev.ReplyFailed)):
+                delivery = stored.event
+                steps.append(_delivered(stored, delivery, last.at))
+                last = stored
+    steps += _restarts(ledger, accepted.seq, last.seq if ended is not None else None)
+    answers = [each.event for each in found if isinstance(each.event, ev.ModelAnswered)]
+    return Followed(
+        tuple(sorted(steps, key=lambda step: step.seq)),
+        started if isinstance(started, ev.TurnStarted) else None,
+        ended if isinstance(ended, ev.TurnEnded) else None,
+        delivery,
+        totals_of(answers),
+    )
+
+
+def totals_of(calls: Iterable[ev.Attempt | ev.ModelAnswered]) -> Totals:
+    """The sum of what model calls took."""
+    total = Totals()
+    for each in calls:
+        total = replace(
+            total,
+            calls=total.calls + 1,
+            input_tokens=total.input_tokens + each.input_tokens,
+            output_tokens=total.output_tokens + each.output_tokens,
+            cache_read_tokens=total.cache_read_tokens + each.cache_read_tokens,
+            cache_write_tokens=total.cache_write_tokens + each.cache_write_tokens,
+            cost_usd=total.cost_usd + each.cost_usd,
+        )
+    return total
+
+
+def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str) -> Iterable[Stored]:
+    """The events of the turn that answers the message, from its beginning to its end, as far as it has come."""
+    open_turn = False
+    for stored in ledger.read(after=decided.seq, types=_TURN, user=decided.user):
+        if stored.stream != stream:
+            continue
+        event = stored.event
+        if isinstance(event, ev.TurnStarted) and message_id in event.message_ids:
+            open_turn = True
+        if open_turn:
+            yield stored
+        if isinstance(event, ev.TurnEnded) and message_id in event.message_ids:
+            return
+
+
+def _steps(found: Iterable[Stored]) -> list[Step]:
+    steps: list[Step] = []
+    began = 0
+    for stored in found:
+        event = stored.event
+        if isinstance(event, ev.TurnStarted):
+            began = stored.at
+            data: dict[str, Any] = {
+                "job_id": event.job_id,
+                "turn": event.turn,
+                "message_ids": list(event.message_ids),
+                "prompt": {"name": event.prompt_name, "hash": event.prompt},
+                "transcript": event.transcript,
+                "note": event.trouble,
+            }
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, data, bool(event.trouble)))
+        elif isinstance(event, ev.ModelAnswered):
+            steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, _model(event)))
+        elif isinstance(event, ev.ToolIntended):
+            data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
+            data["idempotency_key"] = event.idempotency_key
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
+        elif isinstance(event, ev.ToolReturned):
+            data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
+            data |= {"content": event.content, "error": event.error}
+            steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, data, event.error))
+        elif isinstance(event, ev.AppEventRecorded):
+            data = {"name": event.name, "version": event.version, "data": event.data}
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
+        elif isinstance(event, ev.TurnEnded):
+            data = {"result": event.result, "reason": event.reason, "reply_id": event.reply_id, "reply": event.reply}
+            data["deliver"] = event.deliver
+            trouble = event.result in ("blocked", "failed")
+            steps.append(Step(stored.at, stored.seq, event.TYPE, stored.at - began if began else None, data, trouble))
+    return steps
+
+
+def _model(event: ev.ModelAnswered) -> dict[str, Any]:
+    return {
+        "model": event.model,
+        "stop_reason": event.stop_reason,
+        "text": "".join(str(block.get("text", "")) for block in event.content if block.get("type") == "text"),
+        "tools": [str(block.get("name", "")) for block in event.content if block.get("type") == "tool_use"],
+        "content": [dict(block) for block in event.content],
+        **totals_of([event]).as_dict(),
+    }
+
+
+def _delivered(stored: Stored, event: ev.ReplyDelivered | ev.ReplyFailed, since: int) -> Step:
+    data: dict[str, Any] = {"reply_id": event.reply_id, "attempts": event.attempts}
+    failed = isinstance(event, ev.ReplyFailed)
+    if isinstance(event, ev.ReplyFailed):
+        data["error"] = event.error
+    return Step(stored.at, stored.seq, event.TYPE, stored.at - since, data, failed)
+
+
+def _restarts(ledger: Ledger, after: int, upto: int | None) -> list[Step]:
+    """Workers that were started in between: what came after one was finished by another process."""
+    kinds = (ev.FleetStarted.TYPE,)
+    return [
+        Step(
+            stored.at,
+            stored.seq,
+            stored.event.TYPE,
+            None,
+            {"pid": stored.event.pid, "code_version": stored.event.code_version},
+        )
+        for stored in ledger.read(after=after, upto=upto, types=kinds, limit=_RESTARTS)
+        if isinstance(stored.event, ev.FleetStarted)
+    ]
