@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from fleet.ledger.events import MessageAccepted
 __all__ = ["Accepted", "Message", "accept", "accept_now", "as_message"]
 
 _MAX_ID = 128
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def as_message(given: Any) -> Message:
 
 def _draft(message: Message, max_bytes: int) -> Draft:
     text, user = message.text, message.sender
+    if not isinstance(text, str):
+        raise InputError(f"a message's text is a str, not {type(text).__name__}; nothing was sent")
     if not text.strip():
         raise InputError("the message is empty; nothing was sent")
     try:
@@ -107,23 +111,42 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     if "\x00" in text:
         raise InputError("the message holds a NUL character; nothing was sent")
     message_id = message.id or f"msg_{secrets.token_hex(8)}"
-    for what, value in (("user", user), ("message id", message_id)):
-        if not value or len(value) > _MAX_ID or not value.isprintable() or value != value.strip():
-            raise InputError(f"a {what} is 1 to {_MAX_ID} printable characters; nothing was sent")
-    try:
-        json.dumps(dict(message.metadata))
-    except (TypeError, ValueError):
-        raise InputError("the message's metadata is not JSON; nothing was sent") from None
+    for what, value, needed in (
+        ("user", user, True),
+        ("message id", message_id, True),
+        ("channel", message.channel, False),
+        ("session id", message.session_id, False),
+    ):
+        if not _is_line(value) or (needed and not value):
+            raise InputError(f"a {what} is {int(needed)} to {_MAX_ID} printable characters; nothing was sent")
+    language = message.language.replace("_", "-")
+    if language and not _LANGUAGE.fullmatch(language):  # warmups print it as it stands
+        raise InputError("a language is a tag such as en, pt-BR or zh-Hant-TW; nothing was sent")
     event = MessageAccepted(
         message_id=message_id,
         user=user,
         text=text,
         channel=message.channel,
         session_id=message.session_id,
-        language=message.language,
-        metadata=dict(message.metadata),
+        language=language,
+        metadata=_metadata(message.metadata),
     )
     return Draft(f"message:{message_id}", 0, (event,), user)
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_ID and value.isprintable() and value == value.strip()
+
+
+def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata as it will be read back. Raises: InputError if it is no JSON object of valid text and numbers."""
+    try:
+        body = json.dumps(dict(given), allow_nan=False, ensure_ascii=False)
+        body.encode()
+        data: dict[str, Any] = json.loads(body)
+    except (TypeError, ValueError, RecursionError):
+        raise InputError("the message's metadata is not JSON; nothing was sent") from None
+    return data
 
 
 def _id(draft: Draft) -> str:
