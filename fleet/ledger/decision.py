@@ -1,0 +1,83 @@
+"""The record of one decision: what was shown, answered, refused, chosen, by which prompt and model, at what cost."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Attempt", "Candidate", "DecidedBy", "Decision", "Outcome", "Record"]
+
+DecidedBy = Literal["model", "gate", "fallback"]
+Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human"]
+
+
+class Record(BaseModel):
+    """A frozen value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Candidate(Record):
+    """A thread as the router saw it; its place in the list is its printed index."""
+
+    thread_id: str
+    agent: str
+    name: str = ""
+    latest_activity_at: int = 0
+
+
+class Attempt(Record):
+    """One answer of a model to a routing request, or the error in its place; `answer` is the raw text."""
+
+    model: str
+    answer: str = ""
+    stop_reason: str = ""
+    verdict: str = "ok"
+    message: str = ""
+    error: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_us: int = 0
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class Decision(Record):
+    """Where one message went, and everything that led there.
+
+    `transcript` and `prompt` are blob hashes of what the model was shown; `prompt_name` is the template's file;
+    `candidates`, `agents` and `examples` (role → ids) are exactly what was printed; `reason` is the model's
+    comments; `gate_reason` is the gate's own; `fallback` names the rung that decided, `fallback_reason` why;
+    `latency_us` maps a stage (queue, gate, warmup, prompt, model, parse) to its duration.
+    """
+
+    by: DecidedBy
+    outcome: Outcome
+    thread_id: str = ""
+    job_id: str = ""
+    agent: str = ""
+    thread_index: int | None = None
+    name: str = ""
+    language: str = ""
+    default_example_id: int | None = None
+    reason: str = ""
+    gate_reason: str = ""
+    fallback: Literal["", "router", "agent", "human"] = ""
+    fallback_reason: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    agents: tuple[str, ...] = ()
+    examples: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    transcript: str = ""
+    prompt: str = ""
+    prompt_name: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    latency_us: dict[str, int] = Field(default_factory=dict)
+    code_version: str = ""
+
+    @property
+    def new_thread(self) -> bool:
+        """Whether this decision started the thread."""
+        return self.outcome == "start_new_thread"
