@@ -34,8 +34,13 @@ if "default_example_id" in globals():
 """
 
 DEFAULT_DISPATCHER_WARMUP = """\
+print("Current UTC time:", now.isoformat(timespec="seconds"))
 print("Incoming message:")
 print(message)
+print("User:")
+print(message.sender)
+print("Language:")
+print(preferred_language_for(message.sender) or "en")
 """
 
 

@@ -139,8 +139,10 @@ class _Run:
         for index, thread in enumerate(threads):
             self.out.print(f"threads[{index}]:")
             self.out.print(f"agent: {thread.agent}")
-            self.out.print(f"name: {thread.name}")
-            self.out.print(f"status: {thread.status}")
+            if thread.name:
+                self.out.print(f"name: {thread.name}")
+            if thread.status:
+                self.out.print(f"status: {thread.status}")
             self.out.print(thread.summary)
             self.out.print("latest_activity:", thread.latest_activity_at)
             self.out.print("last_assistant_message:", thread.last_assistant_message)
