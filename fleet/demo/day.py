@@ -28,7 +28,7 @@ _INFO, _SHIFTS, _PREFERENCES = "information_retriever", "schedule_assistant", "p
 
 DAY = (
     Line("ana", "I need to move my Thursday shift to another day.", _SHIFTS, says=("Thu", "Which day")),
-    Line("ben", "How many days of paid leave do we get each year?", _INFO, says=("28 days",)),
+    Line("ben", "How many days of paid leave do we get each year?", _INFO, says=("28 days of paid leave",)),
     Line("ana", "Friday is better", _SHIFTS, 0, ("from Thu", "to Fri", "Shall I submit")),
     Line("ben", "And can I carry unused days over?", _INFO, 1, ("Up to 5",)),
     Line("ana", "yes", _SHIFTS, 0, ("Submitted as R-",), acts=True),

@@ -32,6 +32,7 @@ _MATTERS = (
     (r"build|write our own", "a fit to measure", "time, and care for years", "what the ready-made one lacks"),
     (r"keep|stay|leave .* as|wait|not ", "nothing to undo", "the question stays", "what it costs to wait a month"),
 )
+_READ = 600  # characters of a question; what is to be decided stands in its first sentences
 _OTHERWISE = (
     "it moves the matter on",
     "effort, and it takes getting used to",
@@ -46,12 +47,14 @@ def draft_options(question: str) -> dict[str, list[str]]:
     Args:
         question: the question as it was put
     """
-    text = " ".join(question.split()).rstrip(" ?.!")
+    text = " ".join(question[:_READ].split()).rstrip(" ?.!")
     while shorter := _LEAD.sub("", text, count=1):
         if shorter == text:
             break
         text = shorter
     options = [part.strip(" ,:") for part in _SPLIT.split(text) if part.strip(" ,:")]
+    if not options:
+        raise ToolError("There is no question in that; say what is to be decided.")
     if len(options) == 1:
         options.append("leave it as it is")
     options = [each.removeprefix("to ")[:120] for each in options[:3]]

@@ -15,10 +15,11 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.llm.base import Answer, Request
+from fleet.llm.offline.worker_choice import scripts_for
 from fleet.llm.offline.worker_dialog import Standing, as_called, next_move
 from fleet.llm.offline.worker_phrases import phrase
-from fleet.llm.offline.worker_read import Call, ToolSpec, Turn, read_tools, read_turns
-from fleet.llm.offline.worker_scripts import CallSpec, literal
+from fleet.llm.offline.worker_read import Call, Facts, ToolSpec, Turn, read_tools, read_turns
+from fleet.llm.offline.worker_scripts import CallSpec, Script, literal
 from fleet.llm.offline.worker_slots import Slot
 from fleet.llm.offline.worker_speak import parsed, speak
 from fleet.llm.offline.worker_values import spoken_date
@@ -65,9 +66,13 @@ def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> str | tuple[str
     asked_so = False
     language = "en"
     said_before = ""
+    facts: Facts | None = None
+    scripts: list[Script] = []
     for number, turn in enumerate(turns):
         language = turn.facts.language or language
-        standing = next_move(standing, turn, asked_so, said_before, tools)
+        if turn.facts is not facts:
+            facts, scripts = turn.facts, scripts_for(turn.facts, tools)
+        standing = next_move(standing, turn, asked_so, said_before, scripts)
         if number < len(turns) - 1:
             standing = as_called(standing, turn)
         step = _step(standing, turns[: number + 1], tools, language)
@@ -138,7 +143,9 @@ def _say(standing: Standing, made: list[Call], tools: Mapping[str, ToolSpec], la
             data = parsed(call.result or "") if call else None
             if key:
                 data = data.get(key) if isinstance(data, dict) else None
-            return phrase("done", language) if data == "" else speak(data, question, language)
+            if data == "" and call is not None and tools[call.name].effect != "read":
+                return phrase("done", language)
+            return speak(data, question, language)
         value = standing.slots.get(name)
         return match[0] if value is None else _shown(value)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.llm.offline.worker_read import Facts, ToolSpec
 from fleet.llm.offline.worker_scripts import Script, read_script, single_script
 from fleet.llm.offline.worker_slots import fill, words
 
-__all__ = ["ENOUGH", "likeness", "pick"]
+__all__ = ["ENOUGH", "likeness", "pick", "scripts_for"]
 
 ENOUGH = 0.22  # share of a message's words that a script must know before it is taken up
-_COVERED = 0.6  # share of its words that a script must know where searching is the other way
+_COVERED = 0.65  # share of its words that a script must know where searching is the other way
 _SEARCH = 0.35  # what a script that only searches is worth for any message
 _SELECTED = 0.25  # what the example that the dispatcher chose is ahead of the others in a thread's first turn
 
@@ -29,14 +29,13 @@ def scripts_for(facts: Facts, tools: Mapping[str, ToolSpec]) -> list[Script]:
 
 
 def pick(
-    facts: Facts, tools: Mapping[str, ToolSpec], text: str, before: str, have: Mapping[str, Any]
+    scripts: Sequence[Script], selected: int | None, text: str, before: str, have: Mapping[str, Any]
 ) -> tuple[Script | None, float]:
     """The script that was made for requests like this one; one that only searches serves whatever no other is for.
 
-    With it comes how well it suits, from 0 to about 1. `before` is the message that the last script was taken up for,
-    "" in a new thread; `have` holds the slots filled by then. Pure.
+    With it comes how well it suits, from 0 to about 1. `selected` is the example that the dispatcher chose; `before` is
+    the message that the last script was taken up for, "" in a new thread; `have` holds the slots filled by then. Pure.
     """
-    scripts = scripts_for(facts, tools)
     shown = {call.tool for script in scripts if script.texts for stage in script.stages for call in stage.calls}
     searching = any(script.searches for script in scripts)
     best: tuple[float, Script] | None = None
@@ -46,7 +45,7 @@ def pick(
             score *= 0.5
         if searching and not script.searches and _covered(script, text) < _COVERED:
             score = min(score, _SEARCH - 0.01)
-        if not before and script.key == f"example {facts.selected}":
+        if not before and script.key == f"example {selected}":
             score += _SELECTED
         if script.searches and words(text):
             score = max(score, _SEARCH)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fleet.llm.offline.worker_choice import ENOUGH, likeness, pick
 from fleet.llm.offline.worker_phrases import consent
-from fleet.llm.offline.worker_read import ToolSpec, Turn
+from fleet.llm.offline.worker_read import Turn
 from fleet.llm.offline.worker_scripts import Script
 from fleet.llm.offline.worker_slots import Slot, fill, option_values
 from fleet.llm.offline.worker_values import find_values
@@ -74,13 +74,11 @@ class Standing:
         return self.move.kind == "ask" or self.move.stage + 1 < len(self.script.stages)
 
 
-def next_move(
-    before: Standing, turn: Turn, asked_so: bool, said_before: str, tools: Mapping[str, ToolSpec]
-) -> Standing:
+def next_move(before: Standing, turn: Turn, asked_so: bool, said_before: str, scripts: Sequence[Script]) -> Standing:
     """The standing in `turn`, after `before`. Pure.
 
-    `asked_so`: the thread holds the very question that `before` would have asked; `said_before`: what the agent
-    said last.
+    `scripts`: what can be taken up (`scripts_for`). `asked_so`: the thread holds the very question that `before` would
+    have asked. `said_before`: what the agent said last.
     """
     text, now = turn.text, turn.facts.now or before.now
     choice = consent(text)
@@ -96,7 +94,7 @@ def next_move(
         if choice == "yes" and (here.offers or here.move.kind == "ask"):
             sure = here.offers and asked_so
             return replace(here, move=Move("run", stage=here.move.stage + 1)) if sure else here
-        fresh, score = pick(turn.facts, tools, text, here.text, here.slots)
+        fresh, score = pick(scripts, turn.facts.selected, text, here.text, here.slots)
         other = fresh is not None and fresh.key != here.script.key
         ahead = other and score >= max(2 * ENOUGH, likeness(here.script, text) + _CLEARLY)
         if not ahead and (went_on := _continue(here, text, said_before)) is not None:
@@ -112,7 +110,7 @@ def next_move(
         return replace(here, move=Move("phrase", "hello", here.move.stage))
     if choice:
         return replace(here, move=Move("phrase", "nothing_waits", here.move.stage))
-    fresh, score = pick(turn.facts, tools, text, here.text, here.slots)
+    fresh, score = pick(scripts, turn.facts.selected, text, here.text, here.slots)
     looks = here.script is not None and not any(stage.acts for stage in here.script.stages)
     if looks and here.script is not None and len(text.split()) <= 7 and score < 2 * ENOUGH and find_values(text):
         found = fill(here.script.slots, text, here.slots, now)

@@ -17,6 +17,7 @@ from fleet.llm.offline.worker_values import Value, find_values, resolve_date
 
 __all__ = ["Slot", "fill", "option_values", "words"]
 
+_READ = 2000  # characters of a text whose words count
 _WORD = re.compile(r"\w+", re.UNICODE)
 _STOP = frozenset(
     _WORD.findall(
@@ -87,7 +88,7 @@ class Slot:
 
 def words(text: str, *, keep_persons: bool = False) -> list[str]:
     """The words of a text that carry meaning, roughly stemmed, in order; `keep_persons` keeps I, my, we and have."""
-    found = [each for part in _WORD.findall(text.lower()) for each in part.split("_")]
+    found = [each for part in _WORD.findall(text[:_READ].lower()) for each in part.split("_")]
     return [_stem(word) for word in found if word and (word not in _STOP or (keep_persons and word in _PERSONS))]
 
 
@@ -216,10 +217,10 @@ def _choice(slot: Slot, text: str) -> Any:
 
 def _find(stems: Sequence[str], text: str) -> int:
     """Where the words stand in a row in `text`, not ruled out ("instead of …", "not …"); -1 if nowhere."""
-    spans = [(_stem(match[0].lower()), match.start()) for match in _WORD.finditer(text)]
+    spans = [(_stem(match[0].lower()), match.start()) for match in _WORD.finditer(text[:_READ])]
     for at in range(len(spans) - len(stems), -1, -1):
         if [stem for stem, _ in spans[at : at + len(stems)]] == list(stems):
-            before = text[: spans[at][1]].lower()
+            before = text[max(0, spans[at][1] - 40) : spans[at][1]].lower()
             if not re.search(r"\b(instead of|rather than|not|no longer|statt)( by| in| on| the)?\s*$", before):
                 return at
     return -1

@@ -22,7 +22,7 @@ _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b(?!T)")
 def parsed(result: str) -> Any:
     """A tool result as data: what its JSON says, else the text itself."""
     text = result.strip()
-    if text[:1] in ("{", "[", '"'):
+    if text[:1] in ("{", "[", '"') or text in ("null", "true", "false"):
         try:
             return json.loads(text)
         except ValueError:
@@ -32,10 +32,10 @@ def parsed(result: str) -> Any:
 
 def speak(value: Any, question: str = "", language: str = "en") -> str:
     """Data as a short plain text. A list of texts that were searched for answers `question` by its best entry."""
+    if value is None or value in ("", [], {}):
+        return phrase("none", language)
     if isinstance(value, str):
         return _dates(_cut(value))
-    if value is None or value == [] or value == {}:
-        return phrase("none", language)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):

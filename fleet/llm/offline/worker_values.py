@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["Value", "find_values", "resolve_date", "spoken_date"]
 
@@ -30,11 +31,12 @@ _NUMBERS = {
     "nine": 9, "ten": 10,
 }  # fmt: skip
 
+_READ, _NEAR, _MOST = 4000, 60, 40  # characters read, characters around a value, values
 _SHORT = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 _PATTERNS = (
     ("quoted", re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|«([^»]{1,200})»|(?<!\w)'([^']{2,200})'(?!\w)")),
-    ("email", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+")),
     ("date", re.compile(r"\b\d{4}-\d{2}-\d{2}\b")),
     ("date", re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th|\.)? (?:of )?{_MONTH}\b(?: \d{{4}})?", re.I)),
     ("date", re.compile(rf"\b{_MONTH} (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? \d{{4}})?", re.I)),
@@ -68,12 +70,16 @@ class Value:
     negated: bool = False
 
 
-def find_values(text: str) -> list[Value]:
-    """Every value in `text`, in its order; where two overlap, the more specific kind stays. Pure."""
+@lru_cache(maxsize=512)
+def find_values(text: str) -> tuple[Value, ...]:
+    """The first 40 values in the first 4000 characters, in order; of two that overlap, the more specific kind. Pure."""
+    text = text[:_READ]
     taken: list[Value] = []
     for kind, pattern in _PATTERNS:
         for match in pattern.finditer(text):
             start, end = match.span()
+            if len(taken) == _MOST:
+                break
             if any(start < other.end and other.start < end for other in taken):
                 continue
             said = next((group for group in match.groups() if group), match[0]) if kind == "quoted" else match[0]
@@ -84,10 +90,10 @@ def find_values(text: str) -> list[Value]:
             elif kind == "number":
                 said = str(_NUMBERS.get(said.lower(), said.replace(",", ".")))
             if said:
-                before, after = text[:start].rstrip(), text[end:].lstrip()
+                before, after = text[max(0, start - _NEAR) : start].rstrip(), text[end : end + _NEAR].lstrip()
                 negated = bool(_NEGATED.search(before))
                 taken.append(Value(kind, said, start, end, before.lower(), after.lower(), negated))
-    return sorted(taken, key=lambda value: value.start)
+    return tuple(sorted(taken, key=lambda value: value.start))
 
 
 def resolve_date(text: str, now: datetime | None, anchor: str = "") -> str:
