@@ -13,7 +13,7 @@ from fleet.errors import InputError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
 from fleet.ledger.events import MessageAccepted
 
-__all__ = ["Accepted", "Message", "accept", "accept_now", "as_message"]
+__all__ = ["Accepted", "Message", "accept", "accept_now", "as_message", "check_message"]
 
 _MAX_ID = 128
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
@@ -62,6 +62,11 @@ def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
     except StaleWriteError:
         return _known(ledger, draft)
     return Accepted(_id(draft), new=True)
+
+
+def check_message(message: Message, max_bytes: int) -> None:
+    """Refuse what `accept` would refuse by itself, before anything is opened or made. Raises: InputError."""
+    _draft(message, max_bytes)
 
 
 def as_message(given: Any) -> Message:

@@ -1,0 +1,213 @@
+"""Threads as the ledger tells them: which there are, newest first, and what was said and done in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.clock import iso
+from fleet.errors import InputError
+from fleet.ledger.base import Ledger, Stored
+from fleet.ledger.events import (
+    AppEventRecorded,
+    MessageAccepted,
+    MessageDecided,
+    ModelAnswered,
+    ReplyDelivered,
+    ReplyFailed,
+    ToolIntended,
+    ToolReturned,
+    TurnEnded,
+    TurnStarted,
+)
+
+__all__ = ["Conversation", "entry_of", "find_thread", "read_conversation", "recent_threads"]
+
+_THREAD, _JOB = "thr_", "job:job_"
+
+
+@dataclass
+class Conversation:
+    """One thread: who, with which agent, since when, where it stands; `events` are its own in the order of the ledger.
+
+    `status` is the last turn's result, or `working` while a message waits or a turn runs. Times in microseconds UTC.
+    """
+
+    thread_id: str
+    user: str = ""
+    agent: str = ""
+    name: str = ""
+    language: str = ""
+    status: str = "working"
+    started_at: int = 0
+    latest_at: int = 0
+    messages: int = 0
+    last_reply: str = ""
+    events: list[Stored] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The thread without its events; times in ISO 8601."""
+        return {
+            "thread_id": self.thread_id,
+            "user": self.user,
+            "agent": self.agent,
+            "name": self.name,
+            "language": self.language,
+            "status": self.status,
+            "messages": self.messages,
+            "started_at": iso(self.started_at),
+            "latest_activity_at": iso(self.latest_at),
+            "last_assistant_message": self.last_reply,
+        }
+
+
+def recent_threads(ledger: Ledger, *, user: str = "", limit: int = 20) -> Iterator[Conversation]:
+    """Threads by their latest activity, newest first; of one `user`, or of all. Reads no further back than it must."""
+    seen: set[str] = set()
+    waiting = _Waiting(ledger)
+    types = (MessageDecided.TYPE, TurnEnded.TYPE)
+    for stored in ledger.read(types=types, user=user, newest_first=True):
+        if len(seen) >= limit:
+            return
+        event = stored.event
+        thread_id = event.decision.thread_id if isinstance(event, MessageDecided) else ""
+        if isinstance(event, TurnEnded):
+            thread_id = event.thread_id
+        if thread_id and thread_id not in seen:
+            seen.add(thread_id)
+            yield _read(ledger, thread_id, waiting.of(stored.user))
+
+
+def find_thread(ledger: Ledger, given: str) -> str:
+    """The id of the thread that `given` names: an id, or the beginning of exactly one.
+
+    Raises: InputError if there is none, or more than one.
+    """
+    beginning = given.removeprefix(_THREAD)
+    found = (
+        {_THREAD + name.removeprefix(_JOB) for name in ledger.find_streams(_JOB + beginning, 5)} if beginning else set()
+    )
+    if len(found) < 2:  # a thread that no turn has been taken in yet has no job to be found by
+        started = (decided.decision.thread_id for decided in _Waiting(ledger).all())
+        found |= {name for name in started if beginning and name.startswith(_THREAD + beginning)}
+    if _THREAD + beginning in found:
+        return _THREAD + beginning
+    if not found:
+        raise InputError(f"there is no thread {given!r}; `fleet threads list` shows them")
+    if len(found) > 1:
+        raise InputError(f"{given!r} could be {', '.join(sorted(found)[:4])}…; give more of the id")
+    return found.pop()
+
+
+def read_conversation(ledger: Ledger, thread_id: str) -> Conversation:
+    """One thread with all its events: messages, decisions, turns, steps, deliveries."""
+    return _read(ledger, thread_id, _Waiting(ledger).of(""))
+
+
+class _Waiting:
+    """Messages that were routed and that no turn has ended for, by the queue of turns."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._pending = ledger.pending("turns")
+
+    def of(self, user: str) -> list[MessageDecided]:
+        """Those of one user ("": of all), in order."""
+        entries = [entry for entry in self._pending if not user or entry.user == user]
+        events = (
+            stored.event for entry in entries for stored in self._ledger.read(after=entry.seq - 1, upto=entry.seq)
+        )
+        return [event for event in events if isinstance(event, MessageDecided)]
+
+    def all(self) -> list[MessageDecided]:
+        """All of them."""
+        return self.of("")
+
+
+def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conversation:
+    told = Conversation(thread_id)
+    steps = ledger.read_stream(_JOB + thread_id.removeprefix(_THREAD))
+    ids = [each for stored in steps if isinstance(stored.event, TurnStarted) for each in stored.event.message_ids]
+    ids += [event.message_id for event in waiting if event.decision.thread_id == thread_id]
+    told.events = list(steps)
+    for message_id in dict.fromkeys(ids):
+        told.events += ledger.read_stream(f"message:{message_id}")
+        told.messages += 1
+    for stored in steps:
+        if isinstance(stored.event, TurnEnded) and stored.event.reply_id:
+            told.events += ledger.read_stream(f"reply:{stored.event.reply_id}")
+    told.events.sort(key=lambda stored: stored.seq)
+    open_ids: set[str] = set()
+    for stored in told.events:
+        event = stored.event
+        if isinstance(event, MessageDecided):
+            decision = event.decision
+            told.agent, told.user = decision.agent, event.user
+            told.name, told.language = told.name or decision.name, told.language or decision.language
+            told.started_at = told.started_at or stored.at
+            open_ids.add(event.message_id)
+            told.latest_at = stored.at
+        elif isinstance(event, TurnEnded):
+            open_ids -= set(event.message_ids)
+            told.latest_at = stored.at
+            told.status = event.result
+            told.last_reply = event.reply or told.last_reply
+    if open_ids:
+        told.status = "working"
+    return told
+
+
+def entry_of(stored: Stored) -> dict[str, Any] | None:
+    """What one event of a thread is to a reader, as plain JSON with `seq`, `at` and `kind`; None if it is nothing."""
+    event = stored.event
+    base = {"seq": stored.seq, "at": iso(stored.at)}
+    match event:
+        case MessageAccepted():
+            return {**base, "kind": "message", "message_id": event.message_id, "user": event.user, "text": event.text}
+        case MessageDecided():
+            decision = event.decision
+            return {
+                **base, "kind": "decision", "message_id": event.message_id,
+                "action": decision.outcome, "agent": decision.agent, "fallback": decision.fallback,
+                "reason": decision.reason or decision.gate_reason,
+            }  # fmt: skip
+        case ModelAnswered():
+            text = "".join(block["text"] for block in event.content if block.get("type") == "text")
+            calls = [
+                {"call_id": block["id"], "tool": block["name"], "arguments": block["input"]}
+                for block in event.content
+                if block.get("type") == "tool_use"
+            ]
+            return {**base, "kind": "model", "model": event.model, "text": text, "calls": calls}
+        case ToolIntended():
+            return {
+                **base,
+                "kind": "intent",
+                "call_id": event.call_id,
+                "tool": event.tool,
+                "arguments": event.arguments,
+            }
+        case ToolReturned():
+            return {
+                **base, "kind": "tool", "call_id": event.call_id, "tool": event.tool, "arguments": event.arguments,
+                "content": event.content, "error": event.error,
+            }  # fmt: skip
+        case AppEventRecorded():
+            return {**base, "kind": "event", "name": event.name, "data": event.data}
+        case TurnEnded():
+            return {
+                **base, "kind": "reply", "result": event.result, "reply_id": event.reply_id, "text": event.reply,
+                "delivered_to_user": event.deliver, "reason": event.reason,
+            }  # fmt: skip
+        case ReplyDelivered() | ReplyFailed():
+            failed = isinstance(event, ReplyFailed)
+            return {
+                **base,
+                "kind": "delivery",
+                "reply_id": event.reply_id,
+                "failed": failed,
+                "attempts": event.attempts,
+            }
+        case _:
+            return None

@@ -1,0 +1,53 @@
+"""Options that commands share, and the settings that they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fleet.settings import Settings
+
+__all__ = ["DEMO_APP", "app_option", "home_option", "json_option", "load_settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEMO_APP = "fleet.demo:app"
+
+
+def _home(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """The command's own --home, else the one given before the command's name."""
+    given: Path | None = ctx.find_root().params.get("home")
+    return value if value is not None else given
+
+
+def home_option(fn: F) -> F:
+    """`--home DIR` as the parameter `home`: a Path, or None for what the settings say."""
+    option: Callable[[F], F] = click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        callback=_home,
+        help="The folder with the ledger and the graph [.fleet, or FLEET_HOME].",
+    )
+    return option(fn)
+
+
+def app_option(fn: F) -> F:
+    """`--app MODULE:ATTR` as the parameter `app`: a str, "" if it was not given."""
+    option: Callable[[F], F] = click.option(
+        "--app", metavar="MODULE:ATTR", default="", help=f"The application [the home's own, else {DEMO_APP}]."
+    )
+    return option(fn)
+
+
+def json_option(fn: F) -> F:
+    """`--json` as the parameter `as_json`."""
+    option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+    return option(fn)
+
+
+def load_settings(home: Path | None, **given: Any) -> Settings:
+    """The settings of the environment, with what the command line gave over them."""
+    return Settings.load(home=home, **given)

@@ -1,0 +1,55 @@
+"""`fleet send`: a message into the inbox of a home, whether or not a worker runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from fleet.cli.options import home_option, json_option, load_settings
+from fleet.cli.output import print_json
+from fleet.errors import InputError
+from fleet.runtime.home import Home
+from fleet.runtime.intake import Message, accept_now, check_message
+
+__all__ = ["send"]
+
+
+@click.command()
+@click.option("--user", required=True, help="Who writes.")
+@click.option("--id", "message_id", default="", help="The message's id; sent twice, it counts once [a new one].")
+@click.option("--channel", default="", help="Where it came in; reaches gates and warmup.")
+@click.option("--session", default="", help="The channel's session id.")
+@home_option
+@json_option
+@click.argument("text")
+def send(user: str, message_id: str, channel: str, session: str, home: Path | None, as_json: bool, text: str) -> None:
+    """Put TEXT into the inbox, and print the message's id once it is durable.
+
+    TEXT `-` reads standard input. The same id again changes nothing, and says so.
+    """
+    settings = load_settings(home)
+    if text == "-":
+        text = _read(settings.max_message_bytes)
+    message = Message(user, text, message_id, channel, session)
+    check_message(message, settings.max_message_bytes)
+    with Home(settings.home).open_ledger() as ledger:
+        accepted = accept_now(ledger, message, settings.max_message_bytes)
+    if as_json:
+        print_json({"message_id": accepted.message_id, "new": accepted.new})
+        return
+    click.echo(accepted.message_id)
+    if not accepted.new:
+        click.echo("fleet: already accepted; nothing changed", err=True)
+
+
+def _read(max_bytes: int) -> str:
+    """Standard input without the newline at its end."""
+    given = sys.stdin.buffer.read(max_bytes + 2)
+    if len(given) > max_bytes + 1:
+        raise InputError(f"the message has more than {max_bytes} bytes, and no more are accepted; nothing was sent")
+    try:
+        return given.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise InputError("the message is not UTF-8 text; nothing was sent") from None

@@ -1,0 +1,125 @@
+"""`fleet threads`: what was talked about, read from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from fleet.cli.conversation import Conversation, entry_of, find_thread, read_conversation, recent_threads
+from fleet.cli.options import home_option, json_option, load_settings
+from fleet.cli.output import print_json
+from fleet.cli.pretty import console, data, indented
+from fleet.clock import iso
+from fleet.runtime.home import Home
+
+__all__ = ["print_threads", "threads"]
+
+
+@click.group()
+def threads() -> None:
+    """List threads, or show one conversation. Works beside a worker, and on a copied ledger file (--home FILE)."""
+
+
+@threads.command("list")
+@click.option("--user", default="", help="Only this user's.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@home_option
+@json_option
+def list_(user: str, limit: int, home: Path | None, as_json: bool) -> None:
+    """Threads by their latest activity, newest first."""
+    with Home(load_settings(home).home).read_ledger() as ledger:
+        found = recent_threads(ledger, user=user, limit=limit)
+        if as_json:
+            for each in found:
+                print_json(each.as_json())
+        else:
+            print_threads(found)
+
+
+@threads.command()
+@click.argument("thread")
+@home_option
+@json_option
+def show(thread: str, home: Path | None, as_json: bool) -> None:
+    """One conversation in order. THREAD is an id, or the beginning of one."""
+    with Home(load_settings(home).home).read_ledger() as ledger:
+        told = read_conversation(ledger, find_thread(ledger, thread))
+    entries = [entry for entry in map(entry_of, told.events) if entry is not None]
+    if as_json:
+        print_json({**told.as_json(), "entries": entries})
+        return
+    out = console()
+    out.print(_heading(told))
+    for entry in entries:
+        out.print(_line(entry))
+
+
+def print_threads(found: Iterable[Conversation]) -> None:
+    """Print threads as a table for people."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("thread", "user", "agent", "status"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("messages", justify="right")
+    table.add_column("latest activity", no_wrap=True)
+    table.add_column("about", ratio=1)
+    for each in found:
+        table.add_row(
+            each.thread_id,
+            data(each.user, width=24),
+            data(each.agent),
+            each.status,
+            str(each.messages),
+            iso(each.latest_at)[:19],
+            data(each.name or each.last_reply, width=60),
+        )
+    console().print(table if table.row_count else Text("no threads yet"))
+
+
+def _heading(told: Conversation) -> Text:
+    return Text.assemble(
+        (told.thread_id, "bold"), "  ", data(told.user), " with ", data(told.agent), f"  {told.status}  ",
+        data(told.name, "italic"),
+    )  # fmt: skip
+
+
+def _line(entry: dict[str, Any]) -> Text:
+    """One entry for people: when, what, whose words."""
+    when = f"{entry['at'][11:19]} "
+    match entry["kind"]:
+        case "message":
+            return Text.assemble((when, "dim"), data(f"{entry['user']}:", "bold"), "\n", indented(entry["text"]))
+        case "decision":
+            chosen = data(f"{entry['action']} {entry['agent']}", "cyan")
+            by = f" (fallback: {entry['fallback']})" if entry["fallback"] else ""
+            return Text.assemble((when, "dim"), "→ ", chosen, by, "  ", data(entry["reason"], "dim"))
+        case "model":
+            calls = ", ".join(f"{call['tool']}({_arguments(call['arguments'])})" for call in entry["calls"])
+            said = data(f"calls {calls}" if calls else "answers", "dim")
+            return Text.assemble((when, "dim"), data(entry["model"], "dim"), " ", said)
+        case "intent":
+            return Text.assemble((when, "dim"), data(f"about to run {entry['tool']}", "yellow"))
+        case "tool":
+            style = "red" if entry["error"] else "dim"
+            came = data(entry["content"], style, 400)
+            return Text.assemble((when, "dim"), data(entry["tool"], style), (" → ", style), came)
+        case "event":
+            return Text.assemble((when, "dim"), data(f"{entry['name']} {_arguments(entry['data'])}", "green"))
+        case "reply":
+            who = "agent" if entry["delivered_to_user"] else "agent, for its supervisor"
+            why = data(entry["reason"], "red")
+            return Text.assemble(
+                (when, "dim"), (f"{who} ({entry['result']}):", "bold"), " ", why, "\n", indented(entry["text"])
+            )
+        case _:
+            word = "was not taken" if entry["failed"] else "delivered"
+            return Text.assemble((when, "dim"), (f"{word} (attempts: {entry['attempts']})", "dim"))
+
+
+def _arguments(given: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())

@@ -1,0 +1,68 @@
+"""`fleet worker`: the process that routes and answers, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+
+import click
+
+from fleet.agents.app import App
+from fleet.cli.apps import app_for
+from fleet.cli.options import app_option, home_option, load_settings
+from fleet.log import log
+from fleet.runtime.fleet import Fleet
+from fleet.settings import Settings
+
+__all__ = ["models_line", "worker"]
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@app_option
+@click.option("--concurrency", type=click.IntRange(min=1), help="Messages and turns at the same time [50].")
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@home_option
+def worker(app: str, concurrency: int | None, log_level: str, home: Path | None) -> None:
+    """Route and answer whatever reaches the home's inbox.
+
+    SIGTERM or SIGINT drains: nothing new begins, what runs ends and is recorded. A second signal ends it at once;
+    nothing is lost then either, and the next start goes on from the last recorded step.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = load_settings(home, concurrency=concurrency)
+    asyncio.run(_serve(app_for(app, settings), settings))
+
+
+async def _serve(app: App, settings: Settings) -> None:
+    stop = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        log("worker.signal", signal=signal.Signals(number).name, again=stop.is_set())
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, on_signal, each)
+    async with Fleet(app, settings) as fleet:
+        click.echo(
+            f"fleet: serving {app.path} on {settings.home} with {models_line(fleet)}; pid {os.getpid()}", err=True
+        )
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: fleet.stop())
+        await fleet.run()
+        stopping.cancel()
+
+
+def models_line(fleet: Fleet) -> str:
+    """Which models are in force, for people: the router's, and each worker's once."""
+    names = dict(fleet.models.names)
+    router = names.pop("router")
+    names.pop("fallback")
+    return f"{router} routing and {', '.join(dict.fromkeys(names.values()))} answering"

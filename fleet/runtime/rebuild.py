@@ -1,0 +1,86 @@
+"""`python -m fleet.runtime.rebuild LEDGER FOLDER UPTO [APP]`: bring the graph in FOLDER to an event, and digest it.
+
+FOLDER is a scratch folder: empty, for a graph from nothing, or holding a copy of a graph file, for one that goes on
+from there. APP is the application's MODULE:ATTR, whose reducers apply its own events. It runs in a process of its own,
+since dbzero opens one graph in a process and a damaged file may crash it.
+
+Prints one JSON object {"opened_at", "applied", "digest"} and exits 0; else one line on standard error and another code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from fleet.agents.app import import_app
+from fleet.errors import FleetError, GraphError
+from fleet.graph.apply import apply
+from fleet.graph.db import Database
+from fleet.graph.living import LivingRoot
+from fleet.graph.records import FleetRoot
+from fleet.ledger.sqlite import SqliteLedger
+from fleet.runtime.fleet import reducer_of
+
+__all__ = ["rebuild"]
+
+_COMMIT_EVERY = 5000  # events, as a replay at start does: what is not committed costs memory
+
+
+def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[str, int | str]:
+    """The graph of `folder`, brought to event `upto`: where it stood when opened, where it stands, its digest.
+
+    Raises: ConfigError for the application; LedgerError; GraphError if the file is not this ledger's graph, or an
+    event cannot be applied.
+    """
+    if app:
+        import_app(app)
+    ledger = SqliteLedger.open(ledger_file, readonly=True)
+    database = Database(folder)
+    durable = FleetRoot()
+    root = LivingRoot(durable)
+    opened_at = root.applied
+    if durable._broken:
+        raise GraphError(f"it was left in the middle of an event, after {opened_at}")
+    if opened_at > upto:
+        raise GraphError(f"it stands at event {opened_at} and the ledger ends at {upto}")
+    if opened_at and durable._chain != next(ledger.read(after=opened_at - 1, upto=opened_at)).chain:
+        raise GraphError(f"its event {opened_at} is not this ledger's")
+    for stored in ledger.read(after=opened_at, upto=upto):
+        try:
+            apply(root, stored, reducer_of)
+        except FleetError:
+            raise
+        except Exception as error:  # reducers are the application's own code
+            raise GraphError(
+                f"event {stored.seq} ({stored.event.TYPE} in {stored.stream}) cannot be applied: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if stored.seq % _COMMIT_EVERY == 0:
+            database.commit()
+    return {"opened_at": opened_at, "applied": root.applied, "digest": Database.digest(durable)}
+
+
+def _main() -> int:
+    ledger_file, folder, upto, *app = sys.argv[1:]
+    try:
+        found = rebuild(Path(ledger_file), Path(folder), int(upto), *app)
+    except FleetError as error:
+        return _refuse(error.message, error.exit_code)
+    except Exception as error:  # dbzero, on a file that it cannot make sense of; it names what it missed
+        return _refuse(f"{type(error).__name__}: {error}", GraphError.exit_code)
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _refuse(why: str, code: int) -> int:
+    sys.stderr.write(" ".join(why.split()) + "\n")
+    sys.stderr.flush()
+    return code
+
+
+if __name__ == "__main__":
+    # Leave without dbzero's exit handlers: there is nothing to keep, and they would commit it.
+    os._exit(_main())
