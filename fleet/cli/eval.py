@@ -1,0 +1,86 @@
+"""`fleet eval`: how well the dispatcher routes labelled cases."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from fleet.audit.cases import read_cases, read_offered
+from fleet.audit.evaluate import HOSTED_CALLS, decider_for, evaluate
+from fleet.audit.scoring import Outcome, Score
+from fleet.cli.options import json_option, load_settings
+from fleet.cli.output import print_json
+from fleet.cli.progress import progress_bar
+from fleet.errors import ConfigError, InputError
+from fleet.llm.base import Model
+from fleet.llm.registry import default_model, resolve_model
+from fleet.settings import Settings
+
+__all__ = ["eval_"]
+
+_OFFLINE = "offline:router"
+
+
+@click.command("eval")
+@click.argument("cases", type=click.Path(path_type=Path))
+@click.option("--agents", type=click.Path(path_type=Path), help="The agents' file [agents.json beside CASES].")
+@click.option("--model", default="", metavar="M", help="The model that routes [as a worker would choose].")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N cases.")
+@click.option(
+    "--prior",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help=f"For {_OFFLINE}: the share of messages that continue the newest thread.",
+)
+@json_option
+def eval_(cases: Path, agents: Path | None, model: str, limit: int | None, prior: float | None, as_json: bool) -> None:
+    """Run the dispatcher over the labelled cases in CASES (.jsonl or .jsonl.gz) and score it.
+
+    Warmup, prompt, model and grammar are the real ones; no home is opened. A refused answer counts as wrong.
+    """
+    settings = load_settings(None)
+    offered = read_offered(cases, agents)
+    total = sum(1 for _ in islice(read_cases(cases, offered), limit))  # all is read once before anything is asked
+    if not total:
+        raise InputError(f"{cases} holds no case")
+    chosen = model or default_model("route", settings)
+    router = _router(chosen, prior, settings)
+    found = islice(read_cases(cases, offered), limit)
+
+    async def run() -> list[Outcome]:
+        fallback = (
+            router if settings.fallback_model == router.name else resolve_model(settings.fallback_model, settings)
+        )
+        decider = decider_for(offered, router, fallback, settings)
+        concurrency = HOSTED_CALLS if router.name.startswith("anthropic:") else 1
+        try:
+            with progress_bar("routing", total) as advance:
+                return await evaluate(found, offered, decider, concurrency=concurrency, done=lambda _: advance())
+        finally:
+            await router.aclose()
+            if fallback is not router:
+                await fallback.aclose()
+
+    score = Score.of(asyncio.run(run()))
+    if score.errors:
+        click.echo(f"fleet: {len(score.errors)} cases got no answer, the first: {score.errors[0]}", err=True)
+    if as_json:
+        print_json(score.as_dict())
+    else:
+        from fleet.audit.table import score_page  # rich, which --json does without
+        from fleet.cli.page import print_page
+
+        print_page(score_page(score, router.name))
+
+
+def _router(name: str, prior: float | None, settings: Settings) -> Model:
+    if prior is None:
+        return resolve_model(name, settings)
+    if name != _OFFLINE:
+        raise ConfigError(f"--prior is for {_OFFLINE}; {name} has none")
+    from fleet.llm.offline.router import OfflineRouter
+
+    return OfflineRouter(prior)
