@@ -1,33 +1,30 @@
-# The facts for one routing decision. What outsiders wrote is printed as one quoted line.
-user = message.sender
-agents = find_agents()
-threads = [thread for thread in recent_chat_threads(count=5) if thread is not None]
-language = preferred_language_for(user) or "en"
+# What one routing decision needs to know. What outsiders wrote is printed as one quoted line.
+def section(title, value):
+    print(f"{title}:")
+    print(value)
+
 
 print("Current UTC time:", now.isoformat(timespec="seconds"))
-print("Incoming message:")
-print(message)
-print("User:")
-print(user)
-print("Language:")
-print(language)
+section("Incoming message", message)
+section("User", message.sender)
+section("Language", preferred_language_for(message.sender) or "en")
 
 print("Available agents:")
-for role, agent in agents.items():
-    print(f"- {role}: {agent.description or 'No description'}")
-    if agent.capabilities:
-        print("  capabilities:", "; ".join(agent.capabilities))
-    for example_id, example_name in list_agent_examples(role):
-        print(f"  example_id={example_id}: {example_name}")
+for role, specialist in find_agents().items():
+    print(f"- {role}: {specialist.description or 'No description'}")
+    if specialist.capabilities:
+        print("  capabilities:", "; ".join(specialist.capabilities))
+    for number, title in list_agent_examples(role):
+        print(f"  example_id={number}: {title}")
 
 print("Recent threads:")
-for i, thread in enumerate(threads):
-    print(f"threads[{i}]:")
-    print("agent:", thread.agent)
-    if thread.name:
-        print("name:", thread.name)
-    if thread.status:
-        print("status:", thread.status)
-    print(thread.summary)
-    print("latest_activity:", thread.latest_activity_at)
-    print("last_assistant_message:", thread.last_assistant_message)
+for index, recent in enumerate(recent_chat_threads(count=5)):
+    print(f"threads[{index}]:")
+    print("agent:", recent.agent)
+    if recent.name:
+        print("name:", recent.name)
+    if recent.status:
+        print("status:", recent.status)
+    print("summary:", recent.summary)
+    print("latest_activity:", recent.latest_activity_at)
+    print("last_assistant_message:", recent.last_assistant_message)

@@ -45,7 +45,7 @@ DAY = (
         says=("commute",),
     ),
     Line("ben", "no, leave it", _SHIFTS, 10, ("as it is",)),
-    Line("ben", "What is my schedule next week?", _INFO, None, ("Next week you work",)),
+    Line("ben", "What does my schedule look like next week?", _INFO, None, ("Next week you work",)),
     Line("ana", "How much may a hotel cost when I travel for work?", _INFO, None, ("120 a night",)),
     Line("ana", "What is the status of my requests?", _INFO, None, ("R-",)),
     Line("ben", "How far ahead must I ask for three weeks of leave?", _INFO, None, ("two months",)),

@@ -83,6 +83,6 @@ def summarize_tradeoffs(options: list[str]) -> str:
                 (rest for words, *rest in _MATTERS if re.search(rf"\b(?:{words})", option, re.I)), _OTHERWISE
             )
         lines.append(
-            f"{number}. {option[:1].upper()}{option[1:]}: for it, {pro}; against it, {con}; to find out, {ask}."
+            f"{number}. {option[:1].upper()}{option[1:]}: for it: {pro}; against it: {con}; worth finding out: {ask}."
         )
     return "\n".join(lines)

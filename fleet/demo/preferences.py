@@ -45,5 +45,5 @@ def update_preferences(
     if reminder_minutes is not None and not 5 <= reminder_minutes <= 1440:
         raise ToolError("A reminder arrives 5 to 1440 minutes before the shift.")
     context.emit(PreferencesChanged(user=context.user, changes=changes))
-    told = ", ".join(f"{name.replace('_', ' ')} is now {value}" for name, value in changes.items())
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changes.items())
     return f"Saved: {told}."

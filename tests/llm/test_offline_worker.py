@@ -113,7 +113,9 @@ async def test_an_effect_waits_for_a_yes_to_exactly_what_was_offered():
     assert talk.calls == [("restart_service", {"service": "api", "environment": "staging"})]
 
 
-@pytest.mark.parametrize("word", ["yes", "Yes please!", "ok", "do it", "go ahead", "Sure, thanks", "sí", "ja", "oui"])
+@pytest.mark.parametrize(
+    "word", ["yes", "Yes please!", "ok", "do it", "go ahead", "Sure, thanks", "sí", "ja", "oui", "y", "👍🏽"]
+)
 async def test_a_clear_yes_is_understood(word):
     talk = Talk(SERVICES)
     await talk.say("restart the api in staging")
@@ -122,7 +124,18 @@ async def test_a_clear_yes_is_understood(word):
 
 
 @pytest.mark.parametrize(
-    "word", ["what would happen then?", "yes, but wait", "hmm", "maybe", "yes if it is safe", "yes or no?", "not yes"]
+    "word",
+    [
+        "what would happen then?",
+        "yes, but wait",
+        "hmm",
+        "maybe",
+        "yes if it is safe",
+        "yes or no?",
+        "not yes",
+        "👍?",
+        "no problem",
+    ],
 )
 async def test_anything_but_a_clear_yes_has_no_effect(word):
     talk = Talk(SERVICES)
@@ -329,6 +342,15 @@ async def test_the_same_request_gets_the_same_answer():
     (call,) = first.tool_calls
     assert call["input"] == {"day": "2026-12-01"}
     assert call["id"].startswith("toolu_")
+
+
+async def test_no_two_calls_of_a_thread_share_an_id_even_when_its_beginning_is_cut_off():
+    talk, ids = Talk(HANDBOOK, search_pages=[]), []
+    for minute in range(30):
+        await talk.say("Do flights need approval?", f"2026-11-21T09:{minute:02d}:00+00:00")
+        ids.append(talk.messages[-3]["content"][0]["id"])
+        talk.messages = talk.messages[-8:]
+    assert len(set(ids)) == 30
 
 
 async def test_messages_that_nobody_answered_are_one_turn():

@@ -46,8 +46,10 @@ class OfflineWorker:
         if isinstance(said, str):
             return Answer(({"type": "text", "text": said},), "end_turn", self.name)
         name, arguments = said
-        made = sum(len(turn.calls) for turn in turns)
-        seed = json.dumps([name, arguments, made, turns[0].text], sort_keys=True, ensure_ascii=False)
+        # Each id hangs on the one before it and on the turn's transcript, time included: no two in a thread are alike.
+        before = [call.id for turn in turns for call in turn.calls][-1:]
+        opening = next((m["content"] for m in reversed(request.messages) if _opens(m)), "")
+        seed = json.dumps([name, arguments, before, opening], sort_keys=True, ensure_ascii=False)
         block = {
             "type": "tool_use",
             "id": f"toolu_{hashlib.sha256(seed.encode()).hexdigest()[:24]}",
@@ -58,6 +60,14 @@ class OfflineWorker:
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
+
+
+def _opens(message: Mapping[str, Any]) -> bool:
+    """Whether a message is the user's own, not a tool's result."""
+    content = message.get("content")
+    return message.get("role") == "user" and (
+        isinstance(content, str) or any(block.get("type") == "text" for block in content or ())
+    )
 
 
 def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> str | tuple[str, dict[str, Any]]:

@@ -73,16 +73,18 @@ PHRASES = {
     },
 }
 _YES = re.compile(
-    r"(yes|yep|yeah|yup|sure|ok|okay|of course|go ahead|do it|do that|please do|confirm(ed)?|correct|right|exactly|"
+    r"(y(?=\W*$)|yes|yep|absolutely|definitely|please(?=\W*$)|yeah|yup|sure|ok|okay|"
+    r"of course|go ahead|do it|do that|please do|confirm(ed)?|correct|right|exactly|"
     r"sounds good|perfect|fine|agreed|ja|jawohl|gern|genau|mach das|oui|d'accord|sí|si|vale|claro|sim|certo|va bene|"
     r"да|хорошо|はい|是的?|好的?)\b",
     re.I,
 )
 _NO = re.compile(
-    r"(no|nope|nah|never ?mind|leave it|don't|do not|cancel|stop|forget it|not now|nein|lieber nicht|non|não|nao|"
-    r"mejor no|nej|нет|いいえ|不|不要)\b",
+    r"(n(?=\W*$)|no|nope|nah|never ?mind|leave it|don't|do not|cancel|stop|forget it|not now|nein|"
+    r"lieber nicht|non|não|nao|mejor no|nej|нет|いいえ|不|不要)\b",
     re.I,
 )
+_SIGNS = re.compile("[👍👌✅👎❌][\ufe0f\U0001f3fb-\U0001f3ff]?")
 _HEDGE = re.compile(
     r"\b(but|wait|unless|except|aber|pero|mais|mas|ma|however|first|instead|not|don't|why|what|which|if)\b|\?", re.I
 )
@@ -103,7 +105,7 @@ def consent(text: str) -> str:
 
     A yes with a condition, a question or a new value in it is none.
     """
-    said = text.strip().replace("’", "'")
+    said = _SIGNS.sub(lambda sign: " yes " if sign[0][0] in "👍👌✅" else " no ", text).replace("’", "'").strip()
     for answer_, pattern in (("no", _NO), ("yes", _YES)):
         match = pattern.match(said)
         if match and len(said.split()) <= 8:

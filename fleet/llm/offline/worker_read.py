@@ -40,6 +40,7 @@ class Call:
     arguments: dict[str, Any]
     result: str | None = None
     error: bool = False
+    id: str = ""
 
 
 @dataclass
@@ -112,8 +113,8 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
         elif turns:
             for block in blocks:
                 if block.get("type") == "tool_use":
-                    call = Call(str(block.get("name")), dict(block.get("input") or {}))
-                    open_calls[str(block.get("id"))] = call
+                    call = Call(str(block.get("name")), dict(block.get("input") or {}), id=str(block.get("id")))
+                    open_calls[call.id] = call
                     turns[-1].calls.append(call)
             if texts:
                 turns[-1].said = "".join(texts)
