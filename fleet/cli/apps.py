@@ -5,11 +5,11 @@ from __future__ import annotations
 from fleet.agents.app import App, import_app
 from fleet.cli.options import DEMO_APP
 from fleet.errors import HomeError
+from fleet.ledger.events import FleetStarted
 from fleet.runtime.home import Home
-from fleet.runtime.verify import app_of
 from fleet.settings import Settings
 
-__all__ = ["app_for"]
+__all__ = ["app_for", "last_started"]
 
 
 def app_for(given: str, settings: Settings) -> App:
@@ -18,12 +18,17 @@ def app_for(given: str, settings: Settings) -> App:
     A home keeps its application: another one would retire its agents.
     Raises: ConfigError if it cannot be imported; LedgerError.
     """
-    return import_app(given or _recorded(settings) or DEMO_APP)
+    started = None if given else last_started(settings)
+    return import_app(given or (started.path if started else "") or DEMO_APP)
 
 
-def _recorded(settings: Settings) -> str:
+def last_started(settings: Settings) -> FleetStarted | None:
+    """How the home was opened last by a worker; None for a new one. Raises: LedgerError."""
     try:
         with Home(settings.home).read_ledger() as ledger:
-            return app_of(ledger)
+            for stored in ledger.read(types=(FleetStarted.TYPE,), newest_first=True, limit=1):
+                if isinstance(stored.event, FleetStarted):
+                    return stored.event
     except HomeError:  # a new home; one that cannot be read says so when it is opened
-        return ""
+        pass
+    return None

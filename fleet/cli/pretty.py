@@ -1,30 +1,27 @@
-"""Printing for people, with rich: texts of others go in as `Text`, so that nothing in them is markup."""
+"""Words of others for rich: as `Text`, so that nothing in them is markup or acts on a terminal."""
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
-from fleet.cli.output import escape, one_line
+from fleet.audit.inert import visible
 
-__all__ = ["console", "data", "indented"]
-
-_PIPED_WIDTH = 160  # columns where no terminal says: ids and names stay whole
-
-
-def console() -> Console:
-    """A console on standard output as it is now."""
-    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+__all__ = ["data", "indented", "lines"]
 
 
 def data(text: str, style: str = "", width: int = 0) -> Text:
-    """Somebody's words on one line."""
-    return Text(one_line(text, width), style)
+    """Somebody's words on one line; with `width`, cut to so many characters."""
+    line = visible(" ".join(text.split()))
+    return Text(line if not width or len(line) <= width else line[: width - 1] + "…", style)
 
 
-def indented(text: str, style: str = "", by: int = 4) -> Text:
-    """Somebody's words with their lines, each indented."""
-    margin = " " * by
-    return Text("\n".join(margin + line for line in escape(text).split("\n")), style)
+def lines(text: str, style: str = "") -> Text:
+    """Somebody's words, their lines kept."""
+    return Text(visible(text), style)
+
+
+def indented(what: RenderableType, by: int) -> Padding:
+    """Something moved to the right, its wrapped lines too."""
+    return Padding(what, (0, 0, 0, by))

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.conversation import Conversation, entry_of, find_thread, read_conversation, recent_threads
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
-from fleet.cli.pretty import console, data, indented
+from fleet.cli.page import print_page
+from fleet.cli.pretty import data, indented, lines
 from fleet.clock import iso
 from fleet.runtime.home import Home
 
@@ -54,10 +56,7 @@ def show(thread: str, home: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({**told.as_json(), "entries": entries})
         return
-    out = console()
-    out.print(_heading(told))
-    for entry in entries:
-        out.print(_line(entry))
+    print_page(Group(_heading(told), *map(_line, entries)))
 
 
 def print_threads(found: Iterable[Conversation]) -> None:
@@ -78,7 +77,7 @@ def print_threads(found: Iterable[Conversation]) -> None:
             iso(each.latest_at)[:19],
             data(each.name or each.last_reply, width=60),
         )
-    console().print(table if table.row_count else Text("no threads yet"))
+    print_page(table if table.row_count else Text("no threads yet"))
 
 
 def _heading(told: Conversation) -> Text:
@@ -88,12 +87,13 @@ def _heading(told: Conversation) -> Text:
     )  # fmt: skip
 
 
-def _line(entry: dict[str, Any]) -> Text:
+def _line(entry: dict[str, Any]) -> RenderableType:
     """One entry for people: when, what, whose words."""
     when = f"{entry['at'][11:19]} "
     match entry["kind"]:
         case "message":
-            return Text.assemble((when, "dim"), data(f"{entry['user']}:", "bold"), "\n", indented(entry["text"]))
+            head = Text.assemble((when, "dim"), data(f"{entry['user']}:", "bold"))
+            return Group(head, indented(lines(entry["text"]), 4))
         case "decision":
             chosen = data(f"{entry['action']} {entry['agent']}", "cyan")
             by = f" (fallback: {entry['fallback']})" if entry["fallback"] else ""
@@ -113,9 +113,8 @@ def _line(entry: dict[str, Any]) -> Text:
         case "reply":
             who = "agent" if entry["delivered_to_user"] else "agent, for its supervisor"
             why = data(entry["reason"], "red")
-            return Text.assemble(
-                (when, "dim"), (f"{who} ({entry['result']}):", "bold"), " ", why, "\n", indented(entry["text"])
-            )
+            head = Text.assemble((when, "dim"), (f"{who} ({entry['result']}):", "bold"), " ", why)
+            return Group(head, indented(lines(entry["text"]), 4))
         case _:
             word = "was not taken" if entry["failed"] else "delivered"
             return Text.assemble((when, "dim"), (f"{word} (attempts: {entry['attempts']})", "dim"))
