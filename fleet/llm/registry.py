@@ -1,0 +1,57 @@
+"""From a model's name to the model: `provider:rest`, as in settings and records."""
+
+from __future__ import annotations
+
+from fleet.errors import ConfigError
+from fleet.llm.anthropic import AnthropicModel
+from fleet.llm.base import Model, Purpose
+from fleet.llm.cassette import CassetteModel
+from fleet.settings import Settings
+
+__all__ = ["FAST_MODEL", "default_model", "resolve_model"]
+
+# The newest fast model that the SDK names (2.11, of October 2026).
+FAST_MODEL = "anthropic:claude-haiku-5-5"
+
+_FORMS = "anthropic:NAME, offline:router, offline:worker, cassette:PATH"
+
+
+def resolve_model(name: str, settings: Settings) -> Model:
+    """The model of this name, ready to be asked; whoever resolves it closes it.
+
+    Raises: ConfigError for a name of another form, an anthropic model without a key, a cassette that cannot be read.
+    """
+    provider, _, rest = name.partition(":")
+    if provider == "anthropic" and rest:
+        if not settings.anthropic_api_key:
+            raise ConfigError(
+                f"{name} needs a key: set ANTHROPIC_API_KEY, or use offline:router and offline:worker without one"
+            )
+        return AnthropicModel(
+            rest,
+            api_key=settings.anthropic_api_key,
+            base_url=settings.anthropic_base_url,
+            retries=settings.model_retries,
+        )
+    if provider == "cassette" and rest:
+        return CassetteModel(rest)
+    # The offline models bring their vocabularies; who uses Claude does not load them.
+    if name == "offline:router":
+        from fleet.llm.offline.router import OfflineRouter
+
+        return OfflineRouter()
+    if name == "offline:worker":
+        from fleet.llm.offline.worker import OfflineWorker
+
+        return OfflineWorker()
+    raise ConfigError(f"there is no model {name!r}; a model is one of {_FORMS}")
+
+
+def default_model(purpose: Purpose, settings: Settings) -> str:
+    """The name of the model for routing or for work: as set, else Claude with a key, else the offline one."""
+    chosen = settings.router_model if purpose == "route" else settings.worker_model
+    if chosen:
+        return chosen
+    if settings.anthropic_api_key:
+        return FAST_MODEL
+    return "offline:router" if purpose == "route" else "offline:worker"
