@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import bench_app as bench
+import fake_model
 from seed import seed
 
 from fleet import Fleet, Message, Settings
@@ -65,8 +66,8 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
     models = None
     if a.transport == "inproc":
 
-        def route(request):  # noqa: ANN001, ANN202 - a script of the model
-            return bench.answer(request.messages[0]["content"])
+        def route(request):
+            return fake_model.answer(request.messages[0]["content"])
 
         models = {
             bench.ROUTER: ScriptedModel(route, name=bench.ROUTER, latency_s=latency),
@@ -83,7 +84,7 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
         order: list[str] = []
         arrived = asyncio.Event()
 
-        def listen(stored) -> None:  # noqa: ANN001
+        def listen(stored) -> None:
             if isinstance(stored.event, MessageDecided):
                 decided[stored.event.message_id] = time.perf_counter()
                 order.append(stored.event.message_id)
@@ -153,7 +154,7 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
 def main() -> None:
     a = arguments()
     home = a.dir or Path(tempfile.mkdtemp(prefix="bench_fleet_", dir=Path.cwd()))
-    server, url = bench.start_server(a.latency_ms / 1000) if a.transport == "http" else (None, "")
+    server, url = fake_model.start_server(a.latency_ms / 1000) if a.transport == "http" else (None, "")
     try:
         figures = asyncio.run(run(a, home, url))
     finally:
