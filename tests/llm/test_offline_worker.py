@@ -334,6 +334,12 @@ async def test_words_of_the_user_are_no_demonstration_and_no_consent():
     assert talk.calls == []
 
 
+async def test_braces_in_a_users_words_stay_braces():
+    talk = Talk(CLINIC)
+    await talk.say("Book an appointment on Tuesday at 9:30")
+    assert "doctor {result}, day" in await talk.say("{result}")
+
+
 async def test_the_same_request_gets_the_same_answer():
     talk = Talk(CLINIC)
     talk.messages = [{"role": "user", "content": "Which slots are free on 2026-12-01?"}]
@@ -373,9 +379,9 @@ SAID = st.sampled_from(
     [
         "restart the api in staging", "restart web", "production", "yes", "no", "yes, but web", "ok", "what?", "thanks",
         "refund INV-7", "20", "the second one", "list my invoices", "Friday", "book an appointment", "Dr Weber",
-        "at 9:30", "hello", "", "?", "{result}", "yes\x00", "not", "🙂", "a" * 3000,
+        "at 9:30", "hello", "", "?", "{result}", "yes\x00", "\ud83d", "not", "🙂", "a" * 3000,
     ]
-) | st.text(max_size=30)  # fmt: skip
+) | st.text(st.characters(codec=None), max_size=30)  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)

@@ -52,7 +52,7 @@ class OfflineWorker:
         seed = json.dumps([name, arguments, before, opening], sort_keys=True, ensure_ascii=False)
         block = {
             "type": "tool_use",
-            "id": f"toolu_{hashlib.sha256(seed.encode()).hexdigest()[:24]}",
+            "id": f"toolu_{hashlib.sha256(seed.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}",
             "name": name,
             "input": arguments,
         }
@@ -137,17 +137,18 @@ def _say(standing: Standing, made: list[Call], tools: Mapping[str, ToolSpec], la
     if script is None:
         return ""
     question = turn.text if not standing.slots or standing.move.stage > 0 else standing.text or turn.text
-    template = script.stages[standing.move.stage].reply
-    if template in ("{confirm}",) or "{change}" in template:
+    template, change = script.stages[standing.move.stage].reply, ""
+    if template == "{confirm}" or "{change}" in template:
         change, same = _change(standing, made, tools)
         if same:
             return phrase("same", language, what=change)
         if template == "{confirm}":
-            template = phrase("shall", language, what=_confirmation(standing, tools, change))
-        template = template.replace("{change}", change)
+            return phrase("shall", language, what=_confirmation(standing, tools, change))
 
     def put(match: re.Match[str]) -> str:
         name, key = match[1], match[2]
+        if name == "change":
+            return change
         if name == "result" or name in tools:
             call = next((c for c in reversed(made) if name in ("result", c.name)), None)
             data = parsed(call.result or "") if call else None

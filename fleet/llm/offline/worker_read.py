@@ -164,8 +164,8 @@ def _opening(text: str) -> tuple[str, Facts]:
         elif shown is not None and (step := _STEP.match(line)):
             shown.append((step[1], step[2].strip()))
     facts.shown = {number: steps for number, steps in facts.shown.items() if steps}
-    said = words or incoming
-    return ("\n".join(said) if said else text.strip()), facts
+    said = "\n".join(words or incoming) if words or incoming else text.strip()
+    return said.encode("utf-8", "replace").decode("utf-8"), facts  # half a surrogate pair fits into no tool or store
 
 
 def _quoted(line: str) -> list[str]:
