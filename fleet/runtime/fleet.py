@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,14 +19,15 @@ from fleet.ledger.base import Draft, Stored
 from fleet.ledger.events import FleetStarted, MessageAccepted, MessageDecided, TurnEnded
 from fleet.llm.base import Model
 from fleet.log import log
-from fleet.prompting.prompts import default_prompt
+from fleet.prompting.examples import examples_of
+from fleet.prompting.prompts import default_prompt, render_prompt
 from fleet.prompting.warmup import compile_warmup
 from fleet.routing.decider import Decider
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Accepted, Message, accept, as_message
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
-from fleet.runtime.outbox import Outbox
+from fleet.runtime.outbox import Outbox, check_channels
 from fleet.runtime.reconcile import differences
 from fleet.settings import Settings
 from fleet.version import __version__
@@ -35,7 +37,7 @@ __all__ = ["Fleet", "load_catalog", "reducer_of"]
 
 
 def load_catalog(app: App) -> Catalog:
-    """The application joined with its files, its warmup code compiled.
+    """The application joined with its files: warmup code compiled, prompts rendered and examples read once.
 
     Raises: ConfigError or WarmupError in one line for what does not fit together.
     """
@@ -46,6 +48,8 @@ def load_catalog(app: App) -> Catalog:
     )
     for found in (catalog.dispatcher, *catalog.roles.values()):
         compile_warmup(found.warmup)
+        render_prompt(found, catalog)
+        examples_of(found)
     return catalog
 
 
@@ -84,40 +88,45 @@ class Fleet:
         self._workers = workers
         self.settings = settings or Settings.load()
         self._catalog = load_catalog(app)
+        check_channels(app)
         self.models = Models(app, self.settings, models)
         self._home = Home(self.settings.home)
         self._listeners: list[Callable[[Stored], None]] = []
         self._stopped = asyncio.Event()
+        self._serving = False
         self._fatal: BaseException | None = None
         self._decider = Decider(self._catalog, self.models.router, self.models.fallback, self.settings, __version__)
 
     async def __aenter__(self) -> Self:
         self._home.create()
-        self._home.hold()
-        try:
+        with ExitStack() as undo:
+            self._home.hold()
+            undo.callback(self._home.release)
             self.ledger = self._home.open_ledger()
-            try:
-                self._graph = Graph(
-                    self._home.graph_folder,
-                    self.ledger,
-                    reducer_of,
-                    checkpoint_events=self.settings.checkpoint_events,
-                    checkpoint_s=self.settings.checkpoint_s,
-                )
-                await self._begin()
-            except BaseException:
-                self.ledger.close()
-                raise
-        except BaseException:
-            self._home.release()
-            raise
+            undo.callback(self.ledger.close)
+            self._graph = Graph(
+                self._home.graph_folder,
+                self.ledger,
+                reducer_of,
+                checkpoint_events=self.settings.checkpoint_events,
+                checkpoint_s=self.settings.checkpoint_s,
+            )
+            undo.callback(self._graph.close)
+            await self._begin()
+            undo.pop_all()
         return self
 
     async def _begin(self) -> None:
         root = self._graph.root
         worker = Worker(self._catalog, self.models.of, self.ledger, root, self._write, self.settings)
         self._loop = Loop(
-            self._catalog, root, self._decider, worker, self._write, self._fail, self.settings.concurrency
+            self._catalog,
+            root,
+            self._decider,
+            worker if self._workers else None,
+            self._write,
+            self._fail,
+            self.settings.concurrency,
         )
         self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
         self._unsubscribe = self.ledger.subscribe(self._durable)
@@ -135,17 +144,24 @@ class Fleet:
         }
         for draft in differences(self._catalog, root, streams):
             await self._write(draft)
-        self._resume()
         self._watch = self.ledger.watch(self._others)
-        self._others()
         self._checkpoints = asyncio.create_task(self._checkpoint_in_time())
+        self._resume()
+        self._others()
 
     def _resume(self) -> None:
-        """Set going what an earlier run left in the queues."""
-        seqs = sorted({entry.seq for queue in ("inbox", "turns", "outbox") for entry in self.ledger.pending(queue)})
+        """Set going what an earlier run left in the queues, and what came in while this one started.
+
+        Until here events were applied and set nothing going: a message of another process that came in between would
+        be routed twice, or before its agents are declared. What is not applied yet comes by `_others`.
+        """
+        applied = self._graph.root.applied
+        entries = [entry for queue in ("inbox", "turns", "outbox") for entry in self.ledger.pending(queue)]
+        seqs = sorted({entry.seq for entry in entries if entry.seq <= applied})
         for seq in seqs:
             for stored in self.ledger.read(after=seq - 1, upto=seq):
                 self._loop.react(stored)
+        self._serving = True
         if seqs:
             log("fleet.resumed", entries=len(seqs))
 
@@ -170,7 +186,8 @@ class Fleet:
 
     def _applied(self, events: Sequence[Stored]) -> None:
         for stored in events:
-            self._loop.react(stored)
+            if self._serving:
+                self._loop.react(stored)
             for listener in self._listeners:
                 listener(stored)
         if self._graph.checkpoint_due:
