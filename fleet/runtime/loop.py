@@ -109,7 +109,8 @@ class Loop:
         lane = self._lanes[user]
         while lane and not self._draining:
             async with self._routing:
-                await self._route(*lane.popleft())
+                if not self._draining:
+                    await self._route(*lane.popleft())
         del self._lanes[user]
 
     async def _route(self, stored: Stored, message: MessageAccepted) -> None:
@@ -167,6 +168,7 @@ class Loop:
         try:
             while (len(job.waiting) or len(job.turn_ids)) and not self._draining:
                 async with self._turning:
-                    await worker.turn(job_id)
+                    if not self._draining:
+                        await worker.turn(job_id)
         finally:
             self._jobs.discard(job_id)
