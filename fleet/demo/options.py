@@ -48,11 +48,13 @@ def draft_options(question: str) -> dict[str, list[str]]:
         question: the question as it was put
     """
     text = " ".join(question[:_READ].split()).rstrip(" ?.!")
+    between = re.search(r"\b(?:between|torn)\b", text, re.I)
     while shorter := _LEAD.sub("", text, count=1):
         if shorter == text:
             break
         text = shorter
-    options = [part.strip(" ,:") for part in _SPLIT.split(text) if part.strip(" ,:")]
+    parts = re.split(r"\s+(?:and|or)\s+", text) if between else _SPLIT.split(text)
+    options = [part.strip(" ,:") for part in parts if part.strip(" ,:")]
     if not options:
         raise ToolError("There is no question in that; say what is to be decided.")
     if len(options) == 1:

@@ -27,10 +27,10 @@ def update_preferences(
     """Change the person's preferences, once they have said yes to exactly this change; what is left out stays.
 
     Args:
-        channel: how reminders arrive: email (mail), sms (text message), app (push)
+        channel: how reminders arrive: email (mail), sms (text message, text me), app (push)
         reminder_minutes: how many minutes before a shift the reminder arrives, 5 to 1440
-        preferred_shift: the shift that is planned first: early (mornings), late (afternoons), either (any)
-        digest: how often the summary of news arrives: daily (every day), weekly (once a week), never (off)
+        preferred_shift: which shift is planned first: early (mornings), late (afternoons), either (any)
+        digest: how often the news summary arrives: daily (every day), weekly (once a week), never (off, stop sending)
     """
     given = {
         "channel": channel,

@@ -116,6 +116,7 @@ def test_the_account_tells_shifts_leave_and_requests():
     [
         ("Help me think through whether to hire or to train?", ["hire", "train"]),
         ("Should we fly, or take the train, or stay home?", ["fly", "take the train", "stay home"]),
+        ("I'm torn between the early and the late shift", ["the early", "the late shift"]),
         ("Help me decide about moving house", ["moving house", "leave it as it is"]),
     ],
 )

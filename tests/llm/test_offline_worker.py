@@ -203,6 +203,25 @@ async def test_missing_arguments_are_asked_for_one_at_a_time():
     assert talk.calls == [("book_appointment", {"doctor": "Dr Weber", "day": "2026-11-24", "time": "09:30"})]
 
 
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("on Friday", "2026-11-27"),
+        ("Saturday", "2026-11-28"),  # said on a Saturday: the next one
+        ("tomorrow", "2026-11-22"),
+        ("on the 3rd", "2026-12-03"),
+        ("on 3 December", "2026-12-03"),
+        ("January 15th", "2027-01-15"),
+        ("2027-02-28", "2027-02-28"),
+        ("am Freitag", "2026-11-27"),
+    ],
+)
+async def test_days_are_understood_as_people_say_them(said, day):
+    talk = Talk(CLINIC, list_slots=["09:00"])
+    await talk.say(f"Which slots are free {said}?")
+    assert talk.calls == [("list_slots", {"day": day})]
+
+
 async def test_the_second_option_is_found_in_what_was_listed():
     talk = Talk(CLINIC, list_slots=["09:00", "11:30", "15:00"])
     assert await talk.say("Which slots are free on Friday?") == "09:00, 11:30, 15:00"

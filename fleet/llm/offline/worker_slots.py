@@ -111,14 +111,14 @@ def fill(
         for at, value in enumerate(values)
         if _fits(slot, value)
     )
-    used: set[int] = set()
+    given: dict[int, int] = {}  # the slot's place → the value's
     for _, order, at in pairs:
-        slot = slots[order]
-        if slot.name not in found and at not in used:
-            said = _convert(slot, values[at], now, {**have, **found})
-            if said is not None:
-                found[slot.name] = said
-                used.add(at)
+        if order not in given and at not in given.values():
+            given[order] = at
+    for order in sorted(given):  # in the slots' order: a weekday is the one nearest to the day before it
+        said = _convert(slots[order], values[given[order]], now, {**have, **found})
+        if said is not None:
+            found[slots[order].name] = said
     for slot in slots:
         if slot.kind == "enum" and (choice := _choice(slot, text)) is not None:
             found[slot.name] = choice

@@ -40,6 +40,7 @@ _PATTERNS = (
     ("date", re.compile(r"\b\d{4}-\d{2}-\d{2}\b")),
     ("date", re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th|\.)? (?:of )?{_MONTH}\b(?: \d{{4}})?", re.I)),
     ("date", re.compile(rf"\b{_MONTH} (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? \d{{4}})?", re.I)),
+    ("date", re.compile(r"\b(?<=the )\d{1,2}(?:st|nd|rd|th)\b", re.I)),
     ("date", re.compile(rf"\b(?:next )?(?:{'|'.join(sorted(_WEEKDAY, key=len, reverse=True))})\b", re.I)),
     ("date", re.compile(rf"\b(?:{'|'.join(_SOON)})\b", re.I)),
     ("time", re.compile(r"\b(\d{1,2}):(\d{2})\b(?: ?([ap])\.?m\.?)?", re.I)),
@@ -112,6 +113,8 @@ def resolve_date(text: str, now: datetime | None, anchor: str = "") -> str:
     weekday = _WEEKDAY.get(said.removeprefix("next "))
     if weekday is not None:
         return _weekday(weekday, today, said.startswith("next "), anchor).isoformat()
+    if re.fullmatch(r"\d{1,2}(st|nd|rd|th)", said):
+        return _day_of_month(int(said[:-2]), today)
     month = re.search(_MONTH, said)
     day = re.search(r"\d{1,2}(?!\d)", said)
     if month and day:
@@ -130,6 +133,12 @@ def spoken_date(text: str) -> str:
         return text
     day = date.fromisoformat(text)
     return f"{_SHORT[day.weekday()]} {day.day} {_MONTHS[day.month - 1].title()}"
+
+
+def _day_of_month(number: int, today: date) -> str:
+    """The next day of that number, today included; "" if there is none in a year."""
+    days = (today + timedelta(days=ahead) for ahead in range(366))
+    return next((day.isoformat() for day in days if day.day == number), "")
 
 
 def _weekday(weekday: int, today: date, following: bool, anchor: str) -> date:
