@@ -25,7 +25,8 @@ class PushQueue:
     def push_to_agent_queue(self, dispatcher: Any, message: Any) -> Future[str]:
         """Hand a message to the dispatcher; from any thread. `message`: see `as_message`.
 
-        The future gives the message's id once it is durable, or the InputError that refused it.
+        The future gives the message's id once it is durable, or the InputError that refused it; cancelled before its
+        turn comes, the message is not sent.
         """
         future: Future[str] = Future()
         with self._guard:
@@ -35,7 +36,7 @@ class PushQueue:
         return future
 
     async def serve(self, fleet: Fleet) -> None:
-        """Feed what is pushed into `fleet`, in order, until cancelled."""
+        """Feed what is pushed into `fleet`, in order, until cancelled; what is left then waits for the next fleet."""
         wake = asyncio.Event()
         with self._guard:
             self._fleet, self._loop, self._wake = fleet, asyncio.get_running_loop(), wake
@@ -44,15 +45,29 @@ class PushQueue:
                 with self._guard:
                     batch, self._waiting = self._waiting, []
                     wake.clear()
-                for message, future in batch:
-                    try:
-                        accepted = await fleet.accept(message)
-                    except Exception as error:  # told to whoever pushed it; the queue goes on
-                        future.set_exception(error)
-                    else:
-                        future.set_result(accepted.message_id)
                 if not batch:
                     await wake.wait()
+                while batch:
+                    handing = asyncio.ensure_future(_hand(fleet, *batch.pop(0)))
+                    try:
+                        await asyncio.shield(handing)
+                    except asyncio.CancelledError:
+                        with self._guard:
+                            self._waiting[:0] = batch
+                        await handing  # on its way to the disk: let go of now, it would be accepted twice
+                        raise
         finally:
             with self._guard:
                 self._fleet = self._loop = self._wake = None
+
+
+async def _hand(fleet: Fleet, message: Any, future: Future[str]) -> None:
+    """One message into the fleet; its future is told what came of it."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        accepted = await fleet.accept(message)
+    except Exception as error:  # told to whoever pushed it; the queue goes on
+        future.set_exception(error)
+    else:
+        future.set_result(accepted.message_id)
