@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ async def start_fleet_async(
     """Run the fleet until SIGTERM, SIGINT or cancellation; all three drain.
 
     `agents` holds one MessageDispatcher and the agents that it routes to; `data` is the folder with prompts/, warmup/
-    and examples_db/ (default: the folder of the module that defines the dispatcher, if it has one of them).
+    and examples_db/ (default: the folder of the module that defines the dispatcher, if it has one of them). `home` and
+    `max_concurrency` win over `settings`, which are else read from the environment.
     Raises: ConfigError, HomeError, HomeBusyError, LedgerError, GraphError.
     """
     dispatchers = [each for each in agents if isinstance(each, MessageDispatcher)]
@@ -55,8 +57,11 @@ async def start_fleet_async(
     workers = [each for each in agents if not isinstance(each, MessageDispatcher)]
     folder = Path(data) if data is not None else _folder_of(dispatcher)
     app = App(name=name or type(dispatcher).__qualname__, agents=workers, dispatcher=dispatcher, data=folder)
+    given: dict[str, Any] = {"home": None if home is None else Path(home), "concurrency": max_concurrency}
     if settings is None:
-        settings = Settings.load(home=Path(home) if home is not None else None, concurrency=max_concurrency)
+        settings = Settings.load(**given)
+    else:
+        settings = replace(settings, **{key: value for key, value in given.items() if value is not None})
     async with Fleet(app, settings, models=models) as fleet:
         await serve(fleet, push_queues)
 
