@@ -67,9 +67,9 @@ class DialogAgent(Agent):
     """An agent that talks to the user. Its replies leave by the outbox through `send_message`.
 
     `send_message` is a function, sync or async. It is given what its parameters ask for by name (reply, reply_id,
-    user, thread_id, job_id, agent, channel, text or body or message or content); a first parameter of any other name
-    gets the `Reply` if it is annotated so, else the text. It may be called again for the same reply after a crash:
-    `reply_id` is the same then.
+    user, thread_id, job_id, agent, result, text or body or message or content; `**kwargs` all of these but reply); a
+    first parameter of any other name gets the `Reply` if it is annotated so, else the text. It may be called again for
+    the same reply after a crash: `reply_id` is the same then.
     """
 
     def __init__(self, role: str, send_message: Callable[..., Any] | None = None, **options: Any) -> None:

@@ -116,6 +116,8 @@ def _adapt(fn: Callable[..., Any], role: str) -> Channel:
     first = True
     for parameter in inspect.signature(fn).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
+            taken = {what for _, what, _ in wanted}
+            wanted += [(each, each, True) for each in ("text", "user", *sorted(_FIELDS)) if each not in taken]
             continue
         name, annotation = parameter.name, parameter.annotation
         keyword = parameter.kind is parameter.KEYWORD_ONLY
