@@ -153,7 +153,7 @@ def facts_of_case(case: Case, offered: Mapping[str, AgentView]) -> Facts:
 
 def _case(line: bytes, where: str, offered: Mapping[str, AgentView]) -> Case:
     try:
-        case = Case.model_validate_json(line)
+        case = Case.model_validate_json(line.strip())
     except ValidationError as error:
         raise InputError(f"{where}: {_first(error)}") from None
     for role in case.roles:
@@ -175,4 +175,5 @@ def _first(error: ValidationError) -> str:
     """The first thing that is wrong, in a line."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    said = first["msg"].replace(" at line 1 column ", " at column ")
+    return f"{place}: {said}" if place else said

@@ -6,10 +6,9 @@ inert line, so nothing in it can pass for a line of the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -41,8 +40,7 @@ def render(explanation: Explanation) -> RenderableType:
             ("session", name(message.session_id) if message.session_id else ""),
         ),
         _heading("Where it went"),
-        _indented(Text(explanation.where, style="bold")),
-        _indented(Text(explanation.outcome)),
+        _pairs(("decision", explanation.where), ("outcome", explanation.outcome)),
     ]
     if decision is not None:
         parts += _reasons(decision)
@@ -52,7 +50,7 @@ def render(explanation: Explanation) -> RenderableType:
     if decision is not None:
         parts += [_heading("Cost and versions"), _versions(explanation, decision)]
     if explanation.notes:
-        parts += [_heading("Missing from the record"), *(_indented(Text(visible(note))) for note in explanation.notes)]
+        parts += [_heading("Missing from the record"), _pairs(*(("note", inert(note)) for note in explanation.notes))]
     return Group(*parts)
 
 
@@ -60,13 +58,16 @@ def _reasons(decision: Decision) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if decision.reason:
         lines = [inert(line, _TEXT) for line in decision.reason.splitlines()]
-        parts += [_heading("The model's stated reason (its own words, not a fact)"), _indented(_lines(lines, "italic"))]
+        parts += [
+            _heading("The model's stated reason (its own words, not a fact)"),
+            _pairs(("it said", "\n".join(lines))),
+        ]
     if decision.by == "gate":
         lines = [inert(line, _TEXT) for line in decision.gate_reason.splitlines()]
-        parts += [_heading("The gate's reason"), _indented(_lines(lines))]
+        parts += [_heading("The gate decided"), _pairs(("reason", "\n".join(lines)))]
     if decision.fallback:
         rungs = {
-            "router": "The deterministic router decided on the same transcript.",
+            "router": "The fallback router decided in the model's place.",
             "agent": f"The default agent {name(decision.agent)} got the message.",
             "human": "A person has to decide.",
         }
@@ -206,19 +207,13 @@ def _versions(explanation: Explanation, decision: Decision) -> RenderableType:
 
 
 def _cost(total: Totals, models: Sequence[str]) -> str:
+    if not total.calls:
+        return "no model was asked"
     return f"{tokens(total, priced=all(map(known, models)))}{''.join(f'; {name(each)}' for each in models)}"
 
 
 def _heading(text: str) -> Text:
     return Text(f"\n{text}", style="bold cyan")
-
-
-def _indented(what: RenderableType) -> RenderableType:
-    return Padding(what, (0, 0, 0, 2))
-
-
-def _lines(lines: Iterable[str], style: str = "") -> Text:
-    return Text("\n".join(lines), style=style, overflow="fold")
 
 
 def _grid() -> Table:

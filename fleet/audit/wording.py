@@ -44,6 +44,6 @@ def tokens(total: Totals, *, priced: bool = True) -> str:
     cost = money(total.cost_usd) if priced else "cost unknown (no list price)"
     if not (total.input_tokens or total.output_tokens or total.cache_read_tokens or total.cache_write_tokens):
         return f"{calls}, no tokens counted, {cost}"
-    cached = f" ({total.cache_read_tokens} read from cache)" if total.cache_read_tokens else ""
-    written = f" ({total.cache_write_tokens} written to cache)" if total.cache_write_tokens else ""
+    cached = f", {total.cache_read_tokens} read from cache" if total.cache_read_tokens else ""
+    written = f", {total.cache_write_tokens} written to cache" if total.cache_write_tokens else ""
     return f"{calls}, {total.input_tokens} tokens in{cached}{written}, {total.output_tokens} out, {cost}"
