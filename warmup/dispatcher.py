@@ -17,8 +17,9 @@ for role, specialist in find_agents().items():
     for number, title in list_agent_examples(role):
         print(f"  example_id={number}: {title}")
 
+threads = recent_chat_threads(count=5)  # the name that an answer's threads[i] points into
 print("Recent threads:")
-for index, recent in enumerate(recent_chat_threads(count=5)):
+for index, recent in enumerate(threads):
     print(f"threads[{index}]:")
     print("agent:", recent.agent)
     if recent.name:

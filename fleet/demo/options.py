@@ -85,6 +85,6 @@ def summarize_tradeoffs(options: list[str]) -> str:
                 (rest for words, *rest in _MATTERS if re.search(rf"\b(?:{words})", option, re.I)), _OTHERWISE
             )
         lines.append(
-            f"{number}. {option[:1].upper()}{option[1:]}: for it: {pro}; against it: {con}; worth finding out: {ask}."
+            f"{number}. {option[:1].upper()}{option[1:]}. For it: {pro}. Against it: {con}. Worth finding out: {ask}."
         )
     return "\n".join(lines)

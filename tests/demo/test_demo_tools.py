@@ -129,7 +129,7 @@ def test_options_are_in_the_words_of_the_question(question, options):
 def test_every_option_is_weighed_once():
     lines = summarize_tradeoffs(["hire somebody", "leave it as it is"]).splitlines()
     assert [line[:2] for line in lines] == ["1.", "2."]
-    assert all("for it" in line and "against it" in line and "worth finding out" in line for line in lines)
+    assert all("For it: " in line and "Against it: " in line and "Worth finding out: " in line for line in lines)
 
 
 @pytest.mark.parametrize("given", [[], ["only one"], ["x"] * 6])
