@@ -175,5 +175,5 @@ def _first(error: ValidationError) -> str:
     """The first thing that is wrong, in a line."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
-    said = first["msg"].replace(" at line 1 column ", " at column ")
+    said = first["msg"].removeprefix("Value error, ").replace(" at line 1 column ", " at column ")
     return f"{place}: {said}" if place else said

@@ -1,0 +1,129 @@
+"""`fleet eval`, as it is typed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fleet.cli.main import fleet
+
+DATA = Path(__file__).parents[1] / "data"
+CASES = DATA / "routing_own_cases.jsonl"
+AGENTS = DATA / "routing_own_agents.json"
+KEYS = [
+    "n",
+    "action_accuracy",
+    "agent_accuracy_given_new",
+    "joint_accuracy",
+    "strata",
+    "invalid_answers",
+    "latency_ms",
+]
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: Any) -> Result:
+        env = {"ANTHROPIC_API_KEY": None, "FLEET_ROUTER_MODEL": None, "FLEET_HOME": None}
+        return CliRunner().invoke(fleet, ["eval", *map(str, words)], env=env)
+
+    return run
+
+
+def test_json_is_exactly_one_object(evaluate: Run) -> None:
+    result = evaluate(CASES, "--agents", AGENTS, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
+    found = json.loads(result.stdout)
+    assert list(found) == KEYS
+    assert found["n"] == 60
+    assert found["invalid_answers"] == 0
+    for share in ("action_accuracy", "agent_accuracy_given_new", "joint_accuracy"):
+        assert 0 < found[share] <= 1
+    assert found["joint_accuracy"] <= found["action_accuracy"]
+    strata = [stratum for line in CASES.read_text("utf-8").splitlines() for stratum in json.loads(line)["strata"]]
+    assert {name: each["n"] for name, each in found["strata"].items()} == {
+        name: strata.count(name) for name in set(strata)
+    }
+    assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
+
+
+def test_the_same_cases_get_the_same_score_twice(evaluate: Run) -> None:
+    scores = [json.loads(evaluate(CASES, "--agents", AGENTS, "--json").stdout) for _ in range(2)]
+    for each in scores:
+        del each["latency_ms"]
+    assert scores[0] == scores[1]
+
+
+def test_nothing_is_left_behind(evaluate: Run, tmp_path: Path) -> None:
+    assert evaluate(CASES, "--agents", AGENTS, "--limit", "2").exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_shows_the_whole_and_the_strata(evaluate: Run) -> None:
+    lines = evaluate(CASES, "--agents", AGENTS, "--limit", "7").stdout.splitlines()
+    assert lines[0] == "offline:router on labelled cases"
+    assert lines[1].split() == ["cases", "7"]
+    assert lines[2].startswith("joint accuracy")
+    assert lines[2].endswith(" %")
+    assert any(line.split() == ["stratum", "cases", "joint", "accuracy"] for line in lines)
+    assert any(line.startswith("billing ") for line in lines)
+
+
+def test_agents_beside_compressed_cases(evaluate: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    (folder / "agents.json").write_bytes(AGENTS.read_bytes())
+    (folder / "some.jsonl.gz").write_bytes(gzip.compress(CASES.read_bytes()))
+    found = json.loads(evaluate(folder / "some.jsonl.gz", "--json", "--limit", "3").stdout)
+    assert found["n"] == 3
+
+
+def test_a_cassette_may_be_the_model(evaluate: Run, tmp_path: Path) -> None:
+    result = evaluate(CASES, "--agents", AGENTS, "--model", f"cassette:{tmp_path / 'none.json'}")
+    assert result.exit_code == 2
+    assert "none.json" in result.stderr
+
+
+def test_a_prior_moves_the_balance(evaluate: Run) -> None:
+    def newest(prior: str) -> float:
+        found = json.loads(evaluate(CASES, "--agents", AGENTS, "--json", "--prior", prior).stdout)
+        return float(found["strata"]["fresh"]["joint_accuracy"])
+
+    assert newest("0.99") <= newest("0.01")
+
+
+def test_bad_input_is_one_line_and_exit_code_2(evaluate: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(CASES.read_text("utf-8").splitlines()[0] + '\n{"id": \n')
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n")
+    for words, said in (
+        ((tmp_path / "none.jsonl",), "none.jsonl: No such file or directory"),
+        ((CASES, "--agents", tmp_path / "none.json"), "none.json: No such file or directory"),
+        ((CASES,), "line 1: no agent 'invoice_helper' is described; name the agents' file with --agents"),
+        ((broken, "--agents", AGENTS), "broken.jsonl, line 2: Invalid JSON"),
+        ((empty, "--agents", AGENTS), "empty.jsonl holds no case"),
+        ((CASES, "--agents", AGENTS, "--model", "no:such"), "there is no model 'no:such'"),
+        ((CASES, "--agents", AGENTS, "--model", "anthropic:x"), "anthropic:x needs a key: set ANTHROPIC_API_KEY"),
+        ((CASES, "--agents", AGENTS, "--model", "anthropic:x", "--prior", "0.5"), "--prior is for offline:router"),
+        ((CASES, "--agents", AGENTS, "--prior", "2"), "2.0 is not in the range"),
+        ((CASES, "--agents", AGENTS, "--limit", "0"), "0 is not in the range"),
+        ((), "Missing argument 'CASES'"),
+    ):
+        result = evaluate(*words)
+        assert result.exit_code == 2, words
+        assert result.stdout == ""
+        assert said in result.stderr
+        assert result.stderr.count("\n") == 1, result.stderr
