@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from fleet.agents.app import App, import_app
+from fleet.cli.dry_run import refuse_broken_warmup
 from fleet.cli.options import DEMO_APP
 from fleet.errors import HomeError
 from fleet.ledger.events import FleetStarted
+from fleet.runtime.fleet import load_catalog
 from fleet.runtime.home import Home
 from fleet.settings import Settings
 
 __all__ = ["app_for", "last_started"]
 
 
-def app_for(given: str, settings: Settings) -> App:
+def app_for(given: str, settings: Settings, *, dry_run: bool = True) -> App:
     """The application that was given, else the one that last ran on the home, else the demo.
 
-    A home keeps its application: another one would retire its agents.
-    Raises: ConfigError if it cannot be imported; LedgerError.
+    A home keeps its application: another one would retire its agents. With `dry_run` one whose warmup raises is
+    refused here, before anything is opened.
+    Raises: ConfigError if it cannot be imported or its parts do not fit; WarmupError; LedgerError.
     """
     started = None if given else last_started(settings)
-    return import_app(given or (started.path if started else "") or DEMO_APP)
+    app = import_app(given or (started.path if started else "") or DEMO_APP)
+    if dry_run:
+        refuse_broken_warmup(load_catalog(app))
+    return app
 
 
 def last_started(settings: Settings) -> FleetStarted | None:

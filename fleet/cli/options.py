@@ -10,7 +10,7 @@ import click
 
 from fleet.settings import Settings
 
-__all__ = ["DEMO_APP", "app_option", "home_option", "json_option", "load_settings"]
+__all__ = ["DEMO_APP", "app_option", "dry_run_option", "home_option", "json_option", "load_settings"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +38,14 @@ def app_option(fn: F) -> F:
     """`--app MODULE:ATTR` as the parameter `app`: a str, "" if it was not given."""
     option: Callable[[F], F] = click.option(
         "--app", metavar="MODULE:ATTR", default="", help=f"The application [the home's own, else {DEMO_APP}]."
+    )
+    return option(fn)
+
+
+def dry_run_option(fn: F) -> F:
+    """`--no-dry-run` as the parameter `dry_run`."""
+    option: Callable[[F], F] = click.option(
+        "--dry-run/--no-dry-run", default=True, help="Try the warmup code on a made-up message first."
     )
     return option(fn)
 
