@@ -107,7 +107,8 @@ class Tool:
     @property
     def signature(self) -> str:
         """`name(arg: type, …)` as prompts show it, without the injected parameter."""
-        given = [p for p in inspect.signature(self.fn).parameters.values() if p.name != self.context_name]
+        parameters = inspect.signature(self.fn, eval_str=True).parameters.values()
+        given = [p for p in parameters if p.name != self.context_name]
         return f"{self.name}({', '.join(str(p) for p in given)})"
 
     def as_block(self) -> dict[str, Any]:
