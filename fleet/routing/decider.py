@@ -190,8 +190,8 @@ class Decider:
             if said.action is not DispatchAction.ERROR:
                 base["gate_reason"] = f"the gate named the agent {agent!r}, which is not declared"
             return Decided(Decision(outcome="error", **base))
-        language = facts.language_of(facts.message.sender) or "en"
-        decision = Decision(outcome="start_new_thread", agent=agent, language=language, name=said.key[:80], **base)
+        name = "".join(each for each in said.key if each.isprintable())[:80]
+        decision = Decision(outcome="start_new_thread", agent=agent, language=facts.language, name=name, **base)
         return Decided(decision, key=said.key if said.action is DispatchAction.ROUTE else "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +14,14 @@ from fleet.graph.apply import recent_ids
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import RECENT_KEPT, UserRecord
 from fleet.ledger.events import MessageAccepted
+from fleet.log import log
 from fleet.prompting.examples import examples_of
 from fleet.prompting.views import AgentView, MessageView, ThreadView
 
 __all__ = ["Facts", "ThreadViews", "agent_views", "facts_of"]
 
 _KEPT_VIEWS = 10_000
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,16 @@ class Facts:
     agents: Mapping[str, AgentView]
     recent: Callable[[int], Sequence[ThreadView]]
     language_of: Callable[[Any], str | None]
+
+    @property
+    def language(self) -> str:
+        """The language for a thread where no router chooses one: a tag, `en` where the application gives none."""
+        try:
+            found = self.language_of(self.message.sender)
+        except Exception as error:  # the application's own function; the message is not lost for it
+            log("language.unknown", level=logging.WARNING, message=self.message.id, error=type(error).__name__)
+            found = self.message.language
+        return found if isinstance(found, str) and _LANGUAGE.fullmatch(found) else "en"
 
 
 def agent_views(catalog: Catalog) -> dict[str, AgentView]:

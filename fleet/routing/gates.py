@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,10 @@ async def run_gate(gate: Callable[..., Any], message: Any) -> DispatchResult | N
     said = gate(message)
     if inspect.isawaitable(said):
         said = await said
-    if said is None or isinstance(said, DispatchResult):
-        return said
+    if said is None:
+        return None
+    if isinstance(said, DispatchResult):
+        if not all(isinstance(each, str) for each in (said.key, said.agent, said.reason)):
+            raise ConfigError("a DispatchResult's key, agent and reason are str")
+        return replace(said, action=DispatchAction(said.action))
     raise ConfigError(f"a gate returns a DispatchResult, or None to pass, not {type(said).__name__}")

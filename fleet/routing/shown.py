@@ -1,7 +1,7 @@
 """What the router is shown: the warmup's transcript, and exactly what it put up for choice.
 
-The application's warmup runs first. Facts that it did not print, the agents or the threads, are printed after it, so
-that there is always something to choose from. `threads[i]` means the thread that was printed at i.
+The application's warmup runs first. Facts that it did not print, the message, the agents or the threads, are printed
+after it, so that there is always something to choose from. `threads[i]` means the thread that was printed at i.
 """
 
 from __future__ import annotations
@@ -39,31 +39,24 @@ class Shown:
 def show(warmup: Text, dispatcher: MessageDispatcher, facts: Facts, count: int) -> Shown:
     """Run the dispatcher's warmup over the facts; `count` threads where the code names no number.
 
-    Raises: WarmupError if the code does, or prints a thread that is not one of the sender's.
+    The list that the code prints from has the name `threads`: the thread printed at i is `threads[i]`.
+    Raises: WarmupError if the code raises, has no such list, or prints a thread that is not one of the sender's.
     """
     run = _Run(dispatcher, facts, count)
-    space = run_warmup(warmup, run.names(), run.out)
-    text = run.out.text
-    printed = {int(index) for index in _INDEX.findall(text)}
-    offered = space.get("threads")
-    threads = list(facts.recent(count)) if run.threads is None else run.threads
-    if isinstance(offered, list):
-        threads = [each for each in offered if isinstance(each, ThreadView)]
-    if printed:
-        threads = [each for index, each in enumerate(threads) if set(range(index + 1)) <= printed]
-    if run.roles is None:
-        run.print_agents()
-    if not printed:
-        run.print_threads(threads)
-    return run.shown(threads)
+    try:
+        space = run_warmup(warmup, run.names(), run.out)
+        return run.completed(space.get("threads"))
+    except WarmupError:
+        raise
+    except Exception as error:  # the application's own verbs, called outside of its warmup
+        raise WarmupError(f"warmup {warmup.source}: {type(error).__name__}: {quote(str(error)[:300])}") from error
 
 
 def show_plain(facts: Facts, count: int) -> Shown:
     """The facts without any application code: what decides when its warmup failed."""
-    run = _Run(MessageDispatcher(), facts, count)
+    run = _Run(MessageDispatcher(), facts, count)  # without the application's verbs
     run.out.print("Current UTC time:", facts.now.isoformat(timespec="seconds"))
-    run.out.print("Incoming message:")
-    run.out.print(facts.message)
+    run.print_message()
     run.print_agents()
     threads = list(facts.recent(count))
     run.print_threads(threads)
@@ -89,25 +82,25 @@ class _Run:
             "quote": quote,
             **self.dispatcher.context,
         }
-        find = names.get("find_agents")
-        history = names.get("recent_chat_threads") or self.dispatcher.chat_history
         listing = names["list_agent_examples"]
         names |= {
             "message": self.facts.message,
-            "find_agents": lambda: self._find(find),
-            "recent_chat_threads": lambda count=self.count: self._recent(history, count),
+            "find_agents": self._find,
+            "recent_chat_threads": lambda count=self.count: self._recent(count),
             "list_agent_examples": lambda role: self._listed(listing, role),
         }
         return names
 
-    def _find(self, find: Callable[[], Any] | None) -> dict[str, AgentView]:
+    def _find(self) -> dict[str, AgentView]:
+        find = self.dispatcher.context.get("find_agents")
         found = find() if find else None
         allowed = self.facts.agents
         views = dict(allowed) if found is None else {role: allowed[role] for role in found if role in allowed}
         self.roles = tuple(views)
         return views
 
-    def _recent(self, history: Callable[..., Any] | None, count: int) -> list[ThreadView]:
+    def _recent(self, count: int) -> list[ThreadView]:
+        history = self.dispatcher.context.get("recent_chat_threads") or self.dispatcher.chat_history
         given = history(count=count) if history else None
         if given is None:
             self.threads = list(self.facts.recent(count))
@@ -123,10 +116,49 @@ class _Run:
         self.examples[role] = tuple(number for number, _ in found)
         return found
 
+    def completed(self, offered: Any) -> Shown:
+        """What was printed, with the sections that were not; `offered` is the code's list `threads`."""
+        printed = {int(index) for index in _INDEX.findall(self.out.text)}
+        if printed:
+            threads = self._bound(offered, printed)
+        elif isinstance(offered, list):
+            threads = self._own([each for each in offered if isinstance(each, ThreadView)])
+        else:
+            threads = self._recent(self.count) if self.threads is None else self.threads
+        if quote(self.facts.message.text) not in self.out.text:
+            self.print_message()
+        if self.roles is None:
+            self.print_agents()
+        if not printed:
+            self.print_threads(threads)
+        return self.shown(threads)
+
+    def _bound(self, offered: Any, printed: set[int]) -> list[ThreadView]:
+        """The threads that were printed, from index 0 on without a gap: `threads[i]` can mean nothing else."""
+        if not isinstance(offered, list):
+            raise WarmupError("the warmup prints threads[…] and has no list named threads that they come from")
+        threads: list[ThreadView] = []
+        for index, each in enumerate(offered):
+            if index not in printed or not isinstance(each, ThreadView):
+                break
+            threads.append(each)
+        return self._own(threads)
+
+    def _own(self, threads: list[ThreadView]) -> list[ThreadView]:
+        own = {thread.id for thread in self.facts.recent(RECENT_KEPT)}
+        if any(thread.id not in own for thread in threads):
+            raise WarmupError("the warmup offers a thread that is not one of the sender's")
+        return threads
+
+    def print_message(self) -> None:
+        """The standard section about the message."""
+        self.out.print("Incoming message:")
+        self.out.print(self.facts.message)
+
     def print_agents(self) -> None:
         """The standard section about agents."""
         self.out.print("Available agents:")
-        for role, view in self._find(self.dispatcher.context.get("find_agents")).items():
+        for role, view in self._find().items():
             self.out.print(f"- {view}")
             if view.capabilities:
                 self.out.print(f"  capabilities: {'; '.join(view.capabilities)}")
@@ -149,7 +181,4 @@ class _Run:
 
     def shown(self, threads: Sequence[ThreadView]) -> Shown:
         """What came of the run."""
-        if not self.out.text.strip():
-            raise WarmupError("the warmup printed nothing")
-        language = self.facts.language_of(self.facts.message.sender) or "en"
-        return Shown(self.out.text, tuple(threads), self.roles or (), dict(self.examples), language)
+        return Shown(self.out.text, tuple(threads), self.roles or (), dict(self.examples), self.facts.language)
