@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import lru_cache, wraps
+from typing import Any, SupportsIndex
 
 __all__ = ["Untrusted", "quote"]
 
@@ -40,8 +41,9 @@ def quote(text: str) -> str:
 class Untrusted(str):
     """Text from outside. Printed, formatted or concatenated it is its quoted line; as a value it is the text itself.
 
-    Warmup code may compare, slice and search it as any str; what reaches the transcript through `print`, an f-string,
-    `+` or `%` is inert. `str.join` sees the raw text: wrap its items in `str()`.
+    Warmup code may compare, slice and search it as any str, and what its methods cut out of it (strip, lower, split…) is
+    untrusted too; what reaches the transcript through `print`, an f-string, `+`, `%` or its own `join` is inert.
+    `", ".join(texts)` sees the raw texts: wrap its items in `str()`, or write `Untrusted(", ").join`.
     """
 
     __slots__ = ()
@@ -64,7 +66,34 @@ class Untrusted(str):
     def __getitem__(self, key: Any) -> Untrusted:
         return Untrusted(str.__getitem__(self, key))
 
+    def __iter__(self) -> Iterator[str]:
+        return (Untrusted(character) for character in self.raw)
+
+    def __mul__(self, times: SupportsIndex) -> Untrusted:
+        return Untrusted(self.raw * times)
+
+    __rmul__ = __mul__
+
     @property
     def raw(self) -> str:
         """The text itself, a plain str."""
         return str.__str__(self)
+
+
+def _still_untrusted(name: str) -> Callable[..., Any]:
+    method = getattr(str, name)
+
+    @wraps(method)
+    def wrapped(self: Untrusted, *args: Any, **kwargs: Any) -> Any:
+        found = method(self.raw, *args, **kwargs)
+        return Untrusted(found) if isinstance(found, str) else type(found)(Untrusted(each) for each in found)
+
+    return wrapped
+
+
+for _name in (
+    "capitalize", "casefold", "center", "expandtabs", "format", "format_map", "join", "ljust", "lower", "lstrip",
+    "partition", "removeprefix", "removesuffix", "replace", "rjust", "rpartition", "rsplit", "rstrip", "split",
+    "splitlines", "strip", "swapcase", "title", "translate", "upper", "zfill",
+):  # fmt: skip
+    setattr(Untrusted, _name, _still_untrusted(_name))

@@ -32,7 +32,7 @@ class UserView:
 
 @dataclass(frozen=True)
 class MessageView:
-    """One inbound message. Printed: its text as a quoted line."""
+    """One inbound message. Printed: its text as a quoted line. The texts in `metadata` are untrusted too."""
 
     id: str
     sender: UserView
@@ -55,7 +55,7 @@ class MessageView:
             message.channel,
             message.session_id,
             message.language,
-            message.metadata,
+            _inert(message.metadata),
         )
 
 
@@ -104,3 +104,12 @@ class AgentView:
 
     def __str__(self) -> str:
         return f"{self.role}: {self.description or 'No description'}"
+
+
+def _inert(value: Any) -> Any:
+    """JSON with every text in it untrusted."""
+    if isinstance(value, str):
+        return Untrusted(value)
+    if isinstance(value, Mapping):
+        return {Untrusted(key): _inert(each) for key, each in value.items()}
+    return [_inert(each) for each in value] if isinstance(value, list) else value
