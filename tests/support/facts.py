@@ -51,8 +51,9 @@ def facts(
     user: str = "ana",
     language: str = "",
     language_of: Callable[[Any], Any] | None = None,
+    metadata: dict[str, Any] | None = None,
 ) -> Facts:
-    message = MessageAccepted(message_id="msg_1", user=user, text=text, language=language)
+    message = MessageAccepted(message_id="msg_1", user=user, text=text, language=language, metadata=metadata or {})
     return Facts(
         MessageView.of(message),
         NOW,
