@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.claude import KEY
+from support.messages_server import MessagesServer, error, text
 
 from fleet.cli.main import fleet
 
@@ -127,3 +130,51 @@ def test_bad_input_is_one_line_and_exit_code_2(evaluate: Run, tmp_path: Path) ->
         assert result.stdout == ""
         assert said in result.stderr
         assert result.stderr.count("\n") == 1, result.stderr
+
+
+async def hosted(server: MessagesServer, *words: str) -> Result:
+    """An evaluation whose routing is done by Claude on loopback."""
+    env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url, "FLEET_ROUTER_MODEL": None}
+    given = ["eval", str(CASES), "--agents", str(AGENTS), *words]
+    return await asyncio.to_thread(CliRunner().invoke, fleet, given, env=env)
+
+
+async def test_with_a_key_claude_routes_a_few_cases_at_a_time() -> None:
+    waiting = most = 0
+
+    async def answer(request: Any) -> Any:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await server.arrived(8)
+        waiting -= 1
+        return text("```python\n# It carries on.\ndispatch_to(threads[0])\n```")
+
+    async with MessagesServer(answer) as server:
+        result = await hosted(server, "--json", "--limit", "20")
+        seen = server.requests[0].json
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["n"], found["agent_accuracy_given_new"]) == (20, 0.0)
+    assert most == 8
+    assert seen["model"] == "claude-haiku-5-5"
+    assert "tools" not in seen
+
+
+async def test_a_refused_key_ends_the_run_in_one_line() -> None:
+    async with MessagesServer(lambda _: error(401)) as server:
+        result = await hosted(server)
+        asked = len(server.requests)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("fleet: the first 5 cases got no answer: ")
+    assert result.stderr.count("\n") == 1
+    assert KEY not in result.stderr
+    assert asked <= 16
+
+
+async def test_an_answer_that_is_refused_is_counted_and_the_rest_goes_on() -> None:
+    async with MessagesServer() as server:
+        server.script(text("To the billing desk, I think."))
+        result = await hosted(server, "--json", "--limit", "4")
+    assert json.loads(result.stdout)["invalid_answers"] == 1
