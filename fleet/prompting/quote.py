@@ -41,9 +41,9 @@ def quote(text: str) -> str:
 class Untrusted(str):
     """Text from outside. Printed, formatted or concatenated it is its quoted line; as a value it is the text itself.
 
-    Warmup code may compare, slice and search it as any str, and what its methods cut out of it (strip, lower, split…) is
-    untrusted too; what reaches the transcript through `print`, an f-string, `+`, `%` or its own `join` is inert.
-    `", ".join(texts)` sees the raw texts: wrap its items in `str()`, or write `Untrusted(", ").join`.
+    Warmup code may compare, slice and search it as any str, and what its methods cut out of it (strip, lower, split)
+    is untrusted too; what reaches the transcript through `print`, an f-string, `+` or `%` is inert. `", ".join(texts)`
+    sees the raw texts: wrap its items in `str()`, or write `Untrusted(", ").join(texts)`.
     """
 
     __slots__ = ()

@@ -60,8 +60,8 @@ WARMUPS = {
     "careless": CARELESS,
 }
 STRUCTURE = re.compile(
-    r"^(threads\[|Recent threads|Available agents|Incoming message|User|Language|- |  example_id|```|agent:|name:|status:|"
-    r"latest_activity|last_assistant_message|Current UTC|Selected)"
+    r"^(threads\[|Recent threads|Available agents|Incoming message|User|Language|- |  example_id|```|agent:|name:|"
+    r"status:|latest_activity|last_assistant_message|Current UTC|Selected)"
 )
 
 

@@ -51,8 +51,8 @@ RAW = re.compile(r"[\n`<>\u202e]")
         lambda text: f"{text!r} {text!s} {text:>80}",
         lambda text: "said: " + text,
         lambda text: text + "!",
-        lambda text: "%s / %r" % (text, text),
-        lambda text: "{} {t}".format(text, t=text),
+        lambda text: "%s / %r" % (text, text),  # noqa: UP031
+        lambda text: "{} {t}".format(text, t=text),  # noqa: UP032
         lambda text: str([text]) + str({"t": text}) + str((text,)),
         lambda text: str(text[:12]) + str(text[3]),
         lambda text: str(text.strip()) + str(text.lower()) + str(text.upper()) + str(text.title()),
