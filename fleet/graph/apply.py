@@ -27,7 +27,7 @@ from fleet.graph.summary import extend_summary
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
-__all__ = ["AppReducers", "apply", "recent_ids", "unanswered_calls"]
+__all__ = ["AppReducers", "apply", "change", "recent_ids", "unanswered_calls"]
 
 # Application event name → (its pydantic class's validator of stored data, the reducer).
 AppReducers = Callable[[str], tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]]
@@ -45,10 +45,15 @@ def apply(root: LivingRoot, stored: Stored, reducer_of: AppReducers) -> None:
         read, reduce = reducer_of(event.name)
         reduce(root.state, read(event.data))
     else:
-        _APPLY[type(event)](root, stored, event)
+        change(root, stored)
     if stored.stream.startswith("job:"):
         _job(root, stored.stream[4:]).version = stored.version
     root.applied = stored.seq
+
+
+def change(root: LivingRoot, stored: Stored) -> None:
+    """What one event of fleet's own vocabulary does to the records, wherever the graph stands."""
+    _APPLY[type(stored.event)](root, stored, stored.event)
 
 
 def _nothing(root: LivingRoot, stored: Stored, event: Any) -> None:
@@ -61,7 +66,8 @@ def _declared(root: LivingRoot, stored: Stored, event: ev.AgentDeclared) -> None
         return
     known = root.task_agents.get(event.role)
     if known is None:
-        root.task_agents[event.role] = AgentRecord(event.role, event.kind, event.description, event.definition)
+        agent = root.new(AgentRecord, event.role, event.kind, event.description, event.definition)
+        root.task_agents[event.role] = agent
         return
     known.kind = event.kind
     known.description = event.description
@@ -76,7 +82,7 @@ def _retired(root: LivingRoot, stored: Stored, event: ev.AgentRetired) -> None:
 def _accepted(root: LivingRoot, stored: Stored, event: ev.MessageAccepted) -> None:
     user = root.users.get(event.user)
     if user is None:
-        user = root.users[event.user] = UserRecord(event.user)
+        user = root.users[event.user] = root.new(UserRecord, event.user)
     user.messages += 1
 
 
@@ -87,11 +93,18 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
         return
     user = root.users[event.user]
     if decision.new_thread:
-        thread = ThreadRecord(
-            decision.thread_id, event.user, decision.agent, decision.job_id, decision.name, decision.language, stored.at
+        thread = root.new(
+            ThreadRecord,
+            decision.thread_id,
+            event.user,
+            decision.agent,
+            decision.job_id,
+            decision.name,
+            decision.language,
+            stored.at,
         )
         root.threads[thread.id] = thread
-        job = JobRecord(decision.job_id, thread.id, decision.agent, decision.default_example_id)
+        job = root.new(JobRecord, decision.job_id, thread.id, decision.agent, decision.default_example_id)
         root.jobs[job.id] = job
         user.threads += 1
         user.language = decision.language
@@ -234,4 +247,5 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.TurnEnded: _turn_ended,
     ev.ReplyDelivered: _nothing,
     ev.ReplyFailed: _nothing,
+    ev.DecisionLabelled: _nothing,
 }

@@ -17,9 +17,10 @@ import dbzero
 
 from fleet.errors import ConfigError, GraphError, HomeBusyError
 
-__all__ = ["Database", "Db0", "db0", "memo"]
+__all__ = ["Database", "Db0", "db0", "memo", "plain_of"]
 
 C = TypeVar("C", bound=type)
+T = TypeVar("T")
 _PREFIX = "graph"
 _CACHE_BYTES = 64 << 20  # keeps memory flat: measured, with a million threads too
 
@@ -52,6 +53,15 @@ def memo(cls: C | None = None, /, *, id: str | None = None, singleton: bool = Fa
         return durable
 
     return wrap if cls is None else wrap(cls)
+
+
+def plain_of(durable: type[T]) -> type[T]:
+    """The ordinary class that a durable class was made from: the same fields and code, kept in memory alone.
+
+    No database has to be open for its objects. Measured on dbzero 0.7.0: `memo` derives the durable class from it.
+    """
+    plain: type[T] = durable.__mro__[1]
+    return plain
 
 
 def _declared_once(cls: C) -> C:

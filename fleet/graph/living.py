@@ -65,6 +65,10 @@ class LivingRoot:
         self.state: dict[str, Any] = durable.state
         self._applied = durable.applied
 
+    def new(self, kind: type[T], *fields: Any) -> T:
+        """A new record of this kind; it is part of the graph once something of the graph holds it."""
+        return kind(*fields)
+
     @property
     def applied(self) -> int:
         """The ledger's seq up to which the graph is current."""

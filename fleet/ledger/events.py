@@ -29,6 +29,7 @@ __all__ = [
     "Attempt",
     "Candidate",
     "Decision",
+    "DecisionLabelled",
     "Event",
     "FleetStarted",
     "MessageAccepted",
@@ -253,6 +254,21 @@ class ReplyFailed(Event):
         return (("outbox", self.reply_id),)
 
 
+class DecisionLabelled(Event):
+    """Somebody says what would have been right for a message: a thread of then, or a new one with `agent`.
+
+    The last one about a message counts. `user` is the message's, `by` who says so. Stream: label:MESSAGE.
+    """
+
+    TYPE = "decision.labelled"
+    message_id: str
+    user: str
+    thread_id: str = ""
+    agent: str = ""
+    note: str = ""
+    by: str = ""
+
+
 EVENT_TYPES: Mapping[str, type[Event]] = {
     kind.TYPE: kind
     for kind in (
@@ -269,6 +285,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         TurnEnded,
         ReplyDelivered,
         ReplyFailed,
+        DecisionLabelled,
     )
 }
 
