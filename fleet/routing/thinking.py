@@ -9,6 +9,7 @@ from typing import Any
 
 from fleet.errors import ActionRejected, ModelError
 from fleet.ledger.events import Attempt
+from fleet.ledger.storable import storable
 from fleet.llm.base import Answer, Model, Request
 from fleet.llm.prices import cost_usd
 from fleet.routing.shown import Shown
@@ -46,7 +47,9 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
         except ModelError as error:
             took = _add(thought, "model", began)
             thought.failure = f"{model.name}: {error.message}"
-            thought.attempts.append(Attempt(model=model.name, verdict="", error=error.message, latency_us=took))
+            thought.attempts.append(
+                Attempt(model=model.name, verdict="", error=storable(error.message), latency_us=took)
+            )
             return thought
         took = _add(thought, "model", began)
         began = time.perf_counter_ns()
@@ -69,7 +72,7 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
         thought.failure = f"{model.name}: answer refused, {refusal.code}"
         messages = (
             messages[0],
-            {"role": "assistant", "content": answer.text.strip() or "(no answer)"},
+            {"role": "assistant", "content": storable(answer.text).strip() or "(no answer)"},
             {"role": "user", "content": f"That answer was refused: {refusal.message} Answer again, as instructed."},
         )
     return thought
@@ -85,7 +88,7 @@ def _attempt(answer: Answer, refusal: ActionRejected | None, latency_us: int) ->
     usage = answer.usage
     return Attempt(
         model=answer.model,
-        answer=answer.text,
+        answer=storable(answer.text),
         stop_reason=answer.stop_reason,
         verdict=refusal.code if refusal else "ok",
         message=refusal.message if refusal else "",
@@ -95,5 +98,5 @@ def _attempt(answer: Answer, refusal: ActionRejected | None, latency_us: int) ->
         cache_write_tokens=usage.cache_write_tokens,
         cost_usd=cost_usd(answer.model, usage),
         latency_us=latency_us,
-        extra=dict(answer.extra),
+        extra=storable(dict(answer.extra)),
     )

@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fleet.agents.agent import Agent
@@ -35,6 +36,7 @@ from fleet.ledger.events import (
     TurnResult,
     TurnStarted,
 )
+from fleet.ledger.storable import storable
 from fleet.llm.base import Answer, Model, Request
 from fleet.llm.prices import cost_usd
 from fleet.log import log
@@ -173,6 +175,7 @@ class Worker:
             log("model.failed", level=logging.WARNING, job=job.id, model=model.name, error=type(error).__name__)
             await self._record(job, self._end(job, "failed", _NO_ANSWER, f"{model.name}: {error.message}"))
             return
+        answer = replace(answer, content=storable(answer.content))
         answered = _answered(job, answer, (time.perf_counter_ns() - began) // 1000)
         if answer.stop_reason == "tool_use" and answer.tool_calls:
             await self._record(job, answered)
@@ -217,7 +220,7 @@ class Worker:
             lost = _returned(job, block, "It is not known whether this took effect.", error=True)
             await self._record(job, lost, self._end(job, "blocked", said, f"{found.name} may have run: {call_id}"))
             return
-        key = hashlib.sha256(f"{job.id}\n{call_id}".encode()).hexdigest()
+        key = hashlib.sha256(f"{job.id}\n{job.turn}\n{call_id}".encode()).hexdigest()
         context = ToolContext(thread.user, thread.id, job.id, call_id, key, now(), self._root.state)
         began = time.perf_counter_ns()
         try:
@@ -227,20 +230,27 @@ class Worker:
                     job_id=job.id, turn=job.turn, call_id=call_id, tool=found.name,
                     arguments=dict(block["input"]), idempotency_key=key,
                 ))  # fmt: skip
-            content, error = await self._run(found, arguments, context), False
+            content, error = storable(await self._run(found, arguments, context)), False
+            data = [each.model_dump(mode="json") for each in context.emitted]
+            if storable(data) != data:
+                raise ToolError(f"{found.name} emitted text that cannot be stored; nothing was changed")
             if context.emitted and found.effect == "read":
                 raise ToolError(f'{found.name} is declared effect="read" and emitted an event; nothing was changed')
         except ToolError as failure:
-            content, error = failure.message, True
-        except Exception as failure:  # an application's tool may raise anything; the turn goes on
+            content, error = storable(failure.message), True
+        except (
+            Exception,
+            SystemExit,
+            asyncio.CancelledError,
+        ) as failure:  # a tool may raise anything; the turn goes on
+            if isinstance(failure, asyncio.CancelledError) and _cancelled():
+                raise
             log("tool.failed", level=logging.WARNING, job=job.id, tool=found.name, error=type(failure).__name__)
             content, error = f"{found.name} failed: {type(failure).__name__}", True
         took = (time.perf_counter_ns() - began) // 1000
         emitted: tuple[Event, ...] = () if error else tuple(
-            AppEventRecorded(
-                name=each.NAME, version=each.VERSION, job_id=job.id, user=thread.user, data=each.model_dump(mode="json")
-            )
-            for each in context.emitted
+            AppEventRecorded(name=each.NAME, version=each.VERSION, job_id=job.id, user=thread.user, data=fields)
+            for each, fields in zip(context.emitted, data, strict=True)
         )  # fmt: skip
         await self._record(job, *emitted, _returned(job, block, content, error=error, latency_us=took))
 
@@ -255,6 +265,12 @@ class Worker:
     async def _record(self, job: JobRecord, *events: Event, blobs: tuple[Blob, ...] = ()) -> None:
         user = self._root.threads[job.thread].user
         await self._write(Draft(f"job:{job.id}", job.version, events, user, blobs))
+
+
+def _cancelled() -> bool:
+    """Whether the running task itself is being cancelled, and not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
