@@ -85,6 +85,15 @@ async def test_an_empty_answer_can_be_sent_back_too(empty):
     assert [each.verdict for each in decision.attempts] == ["empty_output", "ok"]
 
 
+async def test_an_answer_that_no_store_can_keep_is_on_record_as_near_as_can_be():
+    decision = (await decide(small_app(), ["a\ud800b\x00", go_on()])).decision
+    assert [(each.verdict, each.answer) for each in decision.attempts] == [
+        ("illegal_character", "a?b"),
+        ("ok", go_on()),
+    ]
+    decision.model_dump_json().encode()
+
+
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
