@@ -47,16 +47,21 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A bulky body, kept once however many events name it. `hash` is the SHA-256 of the raw bytes, as hex."""
+    """A bulky body, kept once however many events name it. `hash` is the SHA-256 of the raw bytes, as hex.
+
+    `like` is the hash of a blob that says much of the same, in the ledger or in the same draft, and whose own `like`
+    is "": this one is then kept as what it differs by. It must hold nothing of any user, so that it never has to go.
+    """
 
     hash: str
     body: bytes
+    like: str = ""
 
     @classmethod
-    def of(cls, text: str | bytes) -> Blob:
+    def of(cls, text: str | bytes, like: str = "") -> Blob:
         """The blob that holds this text (as UTF-8) or these bytes."""
         body = text.encode() if isinstance(text, str) else text
-        return cls(hashlib.sha256(body).hexdigest(), body)
+        return cls(hashlib.sha256(body).hexdigest(), body, like)
 
 
 @dataclass(frozen=True, slots=True)

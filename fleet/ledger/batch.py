@@ -13,6 +13,7 @@ from fleet.ledger.base import Draft, Stored
 from fleet.ledger.blobs import write_blobs
 from fleet.ledger.chain import GENESIS, digest_of, link
 from fleet.ledger.events import EVENT_TYPES, Event
+from fleet.ledger.pack import pack
 from fleet.ledger.statements import delete, insert, lookup
 
 __all__ = ["MAX_BODY", "Names", "Outcome", "Prepared", "Written", "write_batch"]
@@ -127,7 +128,18 @@ def write_batch(connection: sqlite3.Connection, names: Names, batch: Sequence[Pr
             chain = link(chain, seq, version, v, at, draft.stream, kind, draft.user, digest)
             number = names.kinds.get(kind) or _new_kind(connection, names, kind)
             rows.append(
-                (seq, streams.number(draft.stream), version, number, v, at, users.get(draft.user), digest, chain, body)
+                (
+                    seq,
+                    streams.number(draft.stream),
+                    version,
+                    number,
+                    v,
+                    at,
+                    users.get(draft.user),
+                    digest,
+                    chain,
+                    pack(body),
+                )
             )
             events.append(Stored(seq, draft.stream, version, at, draft.user, event, chain.hex()))
         outcomes[place] = tuple(events[first:])

@@ -15,7 +15,7 @@ Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human"]
 class Record(BaseModel):
     """A frozen value that refuses fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Candidate(Record):

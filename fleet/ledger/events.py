@@ -63,11 +63,13 @@ class Event(Record):
         """The queue entries that this event ends."""
         return ()
 
+    def blobs(self) -> tuple[str, ...]:
+        """The hashes of the blobs that this event names."""
+        return ()
+
     def body(self) -> bytes:
         """The payload as stored: compact JSON, defaults left out."""
-        return json.dumps(
-            self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        return self.model_dump_json(exclude_defaults=True).encode()
 
 
 class FleetStarted(Event):
@@ -89,6 +91,9 @@ class AgentDeclared(Event):
     kind: Literal["dialog", "supervised", "dispatcher"]
     description: str
     definition: str
+
+    def blobs(self) -> tuple[str, ...]:
+        return (self.definition,)
 
 
 class AgentRetired(Event):
@@ -124,6 +129,9 @@ class MessageDecided(Event):
     text: str
     decision: Decision
 
+    def blobs(self) -> tuple[str, ...]:
+        return (self.decision.transcript, self.decision.prompt)
+
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         return (("turns", self.message_id),) if self.decision.thread_id else ()
 
@@ -147,6 +155,9 @@ class TurnStarted(Event):
     prompt: str = ""
     prompt_name: str = ""
     trouble: str = ""
+
+    def blobs(self) -> tuple[str, ...]:
+        return (self.transcript, self.prompt)
 
 
 class ModelAnswered(Event):
@@ -299,11 +310,16 @@ def read_event(kind: str, version: int, body: bytes) -> Event:
     Raises: LedgerError for a type or version that this code does not know: the ledger is newer than the code.
     """
     known = EVENT_TYPES.get(kind)
+    if known is not None and version < 1:
+        raise LedgerError(f"event {kind} v{version} is of no version that was ever released")
     if known is None or version > known.VERSION:
         raise LedgerError(f"event {kind} v{version} was written by a newer fleet; update fleet to read this ledger")
     if version == known.VERSION:
         return known.model_validate_json(body)
     data: dict[str, Any] = json.loads(body)
     for old in range(version, known.VERSION):
-        data = _UPCASTS[kind, old](data)
+        step = _UPCASTS.get((kind, old))
+        if step is None:
+            raise LedgerError(f"event {kind} v{version} is of no version that was ever released")
+        data = step(data)
     return known.model_validate(data)

@@ -13,6 +13,7 @@ from fleet.errors import LedgerError
 from fleet.ledger.base import Pending, Stored
 from fleet.ledger.blobs import read_blob
 from fleet.ledger.events import read_event
+from fleet.ledger.pack import unpack
 from fleet.ledger.schema import log_of, open_for_reading, refusal
 
 __all__ = ["Reader"]
@@ -160,7 +161,7 @@ class Reader:
         if body is None:
             raise LedgerError(f"the payload of event {seq} ({kind}) has been erased")
         try:
-            event = read_event(kind, v, body)
+            event = read_event(kind, v, unpack(body))
         except (LookupError, TypeError, ValueError) as error:
             raise LedgerError(f"event {seq} ({kind} v{v}) cannot be read: {type(error).__name__}") from error
         return Stored(seq, stream, version, at, user or "", event, chain.hex())

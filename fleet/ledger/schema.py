@@ -48,7 +48,7 @@ CREATE TABLE events(
   user INTEGER REFERENCES users(id),              -- NULL: nobody's
   digest BLOB NOT NULL,                           -- SHA-256 of body
   chain BLOB NOT NULL,                            -- see fleet/ledger/chain.py
-  body BLOB                                       -- JSON; NULL once erased
+  body BLOB                                       -- JSON, packed if long (fleet/ledger/pack.py); NULL once erased
 );
 CREATE UNIQUE INDEX events_by_stream ON events(stream, version);
 CREATE INDEX events_by_kind ON events(kind);
@@ -57,7 +57,8 @@ CREATE TABLE blobs(
   id INTEGER PRIMARY KEY,
   hash BLOB NOT NULL UNIQUE,                      -- SHA-256 of the raw body
   size INTEGER NOT NULL,                          -- bytes of the raw body
-  body BLOB NOT NULL                              -- zlib; raw where that is no longer: then it has `size` bytes
+  body BLOB NOT NULL,                             -- packed (fleet/ledger/pack.py), primed with the base's raw body
+  base INTEGER REFERENCES blobs(id)               -- NULL: primed as events are
 );
 CREATE TABLE pending(
   queue TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, user TEXT NOT NULL, PRIMARY KEY(queue, key)
@@ -65,7 +66,8 @@ CREATE TABLE pending(
 CREATE INDEX pending_by_seq ON pending(queue, seq);
 CREATE VIEW history AS
   SELECT e.seq, datetime(e.at / 1000000, 'unixepoch') AS utc, s.name AS stream, e.version, k.name AS type, e.v,
-         coalesce(u.name, '') AS user, CAST(e.body AS TEXT) AS body, lower(hex(e.chain)) AS chain
+         coalesce(u.name, '') AS user, lower(hex(e.chain)) AS chain,
+         CASE substr(e.body, 1, 1) WHEN x'01' THEN '(packed)' ELSE CAST(e.body AS TEXT) END AS body
   FROM events e JOIN streams s ON s.id = e.stream JOIN kinds k ON k.id = e.kind LEFT JOIN users u ON u.id = e.user;
 """
 

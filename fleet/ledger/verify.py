@@ -12,9 +12,10 @@ from typing import Any
 
 from fleet.errors import LedgerError
 from fleet.ledger.base import Progress, VerifyReport
-from fleet.ledger.blobs import unpack
+from fleet.ledger.blobs import raw_body
 from fleet.ledger.chain import GENESIS, digest_of, link
-from fleet.ledger.events import AgentDeclared, Event, MessageDecided, TurnStarted, read_event
+from fleet.ledger.events import Event, read_event
+from fleet.ledger.pack import unpack
 from fleet.ledger.schema import open_for_reading
 
 __all__ = ["verify"]
@@ -77,7 +78,8 @@ class _Check:
         # is one problem, at its own event, and not one at every event after it.
         believed: set[bytes] = {GENESIS}
         for row in self._pages(_EVENTS, head):
-            seq, stream, version, kind, v, at, user, digest, chain, body = row
+            seq, stream, version, kind, v, at, user, digest, chain, stored = row
+            body = _raw(stored)
             what = f"event {seq} ({kind}, {stream} version {version})"
             if seq != before + 1:
                 self._problem(_gap(before + 1, seq - 1))
@@ -163,8 +165,8 @@ class _Check:
 
     def _blobs(self) -> int:
         count = 0
-        for _, hash_, size, stored in self._pages(_BLOBS, 2**63 - 1):
-            body = unpack(size, stored)
+        for _, hash_, size, stored, base in self._pages(_BLOBS, 2**63 - 1):
+            body = raw_body(size, stored, base)
             if body is None or hashlib.sha256(body).digest() != hash_:
                 self._problem(f"blob {_hex(hash_)} was altered: its body does not match its hash")
             count += 1
@@ -197,7 +199,10 @@ _VERSIONS = """
 SELECT stream, version, seq FROM events INDEXED BY events_by_stream
 WHERE (stream, version) > (?2, ?3) AND seq <= ?1 ORDER BY stream, version LIMIT 5000
 """
-_BLOBS = "SELECT id, hash, size, body FROM blobs WHERE id <= ?1 AND id > ?2 ORDER BY id LIMIT 50"
+_BLOBS = """
+SELECT b.id, b.hash, b.size, b.body, base.body FROM blobs b LEFT JOIN blobs base ON base.id = b.base
+WHERE b.id <= ?1 AND b.id > ?2 ORDER BY b.id LIMIT 50
+"""
 
 
 def _links(believed: set[bytes], header: tuple[Any, ...], digest: Any) -> set[bytes]:
@@ -209,20 +214,21 @@ def _links(believed: set[bytes], header: tuple[Any, ...], digest: Any) -> set[by
         return set()
 
 
+def _raw(stored: Any) -> Any:
+    """The payload as it was hashed; what cannot be unpacked stays as it is, and matches no digest."""
+    try:
+        return unpack(stored) if isinstance(stored, bytes) else stored
+    except ValueError:
+        return stored
+
+
 def _digest(body: Any) -> bytes:
     return digest_of(body) if isinstance(body, bytes) else b""
 
 
 def _blobs_of(event: Event) -> Iterator[str]:
-    """The blobs that an event names."""
-    names: tuple[str, ...] = ()
-    if isinstance(event, MessageDecided):
-        names = (event.decision.transcript, event.decision.prompt)
-    elif isinstance(event, TurnStarted):
-        names = (event.transcript, event.prompt)
-    elif isinstance(event, AgentDeclared):
-        names = (event.definition,)
-    return (name for name in names if _HASH.fullmatch(name))
+    """The blobs that an event names, where it names any."""
+    return (name for name in event.blobs() if _HASH.fullmatch(name))
 
 
 def _gap(first: int, last: int) -> str:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fleet.agents.catalog import Catalog
-from fleet.clock import to_us
+from fleet.clock import from_us, to_us
 from fleet.errors import WarmupError
 from fleet.ledger.base import Blob
 from fleet.ledger.events import Attempt, Candidate, Decision
 from fleet.llm.base import Model
 from fleet.prompting.prompts import render_prompt
-from fleet.routing.facts import Facts
+from fleet.prompting.quote import Untrusted
+from fleet.prompting.views import MessageView, ThreadView, UserView
+from fleet.routing.facts import Facts, agent_views
 from fleet.routing.gates import DispatchAction, DispatchResult, run_gate
 from fleet.routing.shown import Shown, show, show_plain
 from fleet.routing.thinking import Thought, ask
@@ -55,6 +57,7 @@ class Decider:
         self._code_version = code_version
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
+        self._sample = Blob.of(_sample(catalog, settings.candidates))
 
     async def decide(self, facts: Facts, queue_us: int = 0) -> Decided:
         """Decide where one message goes; `queue_us` is how long it has waited.
@@ -145,7 +148,7 @@ class Decider:
         return self._record(shown, attempts, latency, **fields)
 
     def _record(self, shown: Shown, attempts: Sequence[Attempt], latency: dict[str, int], **fields: Any) -> Decided:
-        transcript = Blob.of(shown.transcript)
+        transcript = Blob.of(shown.transcript, like=self._sample.hash)
         decision = Decision(
             candidates=tuple(
                 Candidate(
@@ -166,7 +169,7 @@ class Decider:
             code_version=self._code_version,
             **fields,
         )
-        return Decided(decision, (transcript, self._prompt))
+        return Decided(decision, (self._sample, transcript, self._prompt))
 
     async def _ask_gate(self, facts: Facts) -> DispatchResult | str | None:
         """What the gate said; a str is the traceback of what it raised."""
@@ -193,6 +196,22 @@ class Decider:
         name = "".join(each for each in said.key if each.isprintable())[:80]
         decision = Decision(outcome="start_new_thread", agent=agent, language=facts.language, name=name, **base)
         return Decided(decision, key=said.key if said.action is DispatchAction.ROUTE else "")
+
+
+def _sample(catalog: Catalog, count: int) -> str:
+    """What the warmup prints for a made-up message: most of every transcript, and nothing of any user."""
+    user = UserView(Untrusted("somebody"))
+    message = MessageView("msg_0123456789abcdef", user, Untrusted("Hello, can you help me?"))
+    at = from_us(0)
+    thread = ThreadView(
+        "thr_0123456789abcdef", next(iter(catalog.roles)), Untrusted("A question"), "en", "need_input",
+        Untrusted("User: Hello Agent: Hello, what can I do for you?"), at, Untrusted("Would you like that?"),
+    )  # fmt: skip
+    facts = Facts(message, at, agent_views(catalog), lambda wanted: [thread] * min(wanted, 2), lambda _: "en")
+    try:
+        return show(catalog.dispatcher.warmup, catalog.app.dispatcher, facts, count).transcript
+    except Exception:  # the application's own code, for facts that it did not expect
+        return show_plain(facts, count).transcript
 
 
 def _since(began_ns: int) -> int:

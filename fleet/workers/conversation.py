@@ -19,6 +19,7 @@ from fleet.prompting.warmup import Transcript, run_warmup
 __all__ = ["WarmedUp", "ends_in_question", "messages_for", "warm_up"]
 
 _QUESTION = ("?", "？", "؟", "՞", "፧")  # Latin, full-width, Arabic, Armenian, Ethiopic
+_THINKING = ("thinking", "redacted_thinking")
 _CLOSERS = " \t\n\"'”’»)]*_`"
 
 
@@ -88,7 +89,9 @@ def _print(code: Text, names: Mapping[str, Any], examples: Mapping[int, Example]
 def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapping[str, Any], ...]:
     """The Messages API's messages: the last `limit` entries of the conversation, from a user's own message on.
 
-    Each message of the user is its quoted line; the newest has the turn's transcript before it.
+    Each message of the user is its quoted line; the newest has the turn's transcript before it. Thinking of earlier
+    turns is left out: a provider takes thinking back only with everything before it unchanged, and a transcript is
+    shown in its own turn alone.
     """
     entries = [json.loads(entry) for entry in tail]
     spoken = [index for index, entry in enumerate(entries) if isinstance(entry["content"], str)]
@@ -101,9 +104,11 @@ def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapp
         if index in spoken:
             said = f"User message:\n{quote(entry['content'])}"
             shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{said}" if index == newest else said})
+        elif index < newest and entry["role"] == "assistant":
+            shown.append({**entry, "content": [b for b in entry["content"] if b["type"] not in _THINKING]})
         else:
             shown.append(entry)
-    return tuple(shown)
+    return tuple(entry for entry in shown if entry["content"])
 
 
 def ends_in_question(reply: str) -> bool:

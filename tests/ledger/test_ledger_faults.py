@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from ledger_drafts import accepted, conversation, decided, writing_connection
 
 from fleet.errors import LedgerError
 from fleet.ledger import Draft, SqliteLedger
+
+NOISE = "".join(random.Random(1).choices("0123456789abcdef", k=100_000))  # packs into no less than 50 kB
 
 
 @contextmanager
@@ -41,7 +44,7 @@ async def test_a_full_database_refuses_the_batch_and_takes_the_next(ledger: Sqli
     (pages,) = writing.execute("PRAGMA page_count").fetchone()
     writing.execute(f"PRAGMA max_page_count = {pages + 2}")
 
-    big = [accepted(f"big{place}", f"user{place}", "x" * 20_000) for place in range(5)]
+    big = [accepted(f"big{place}", f"user{place}", NOISE) for place in range(5)]
     assert await _all_refused(ledger, big) == {
         f"the ledger {ledger.path} cannot be used: database or disk is full; nothing was written"
     }
@@ -57,7 +60,7 @@ async def test_a_log_that_cannot_grow_refuses_the_batch_and_takes_the_next(path:
     with SqliteLedger.open(path) as ledger:
         conversation(ledger.append_now)
         commits, head = ledger.commits, ledger.head()
-        drafts = [accepted(f"m{place + 100}", "cy", "x" * 50_000) for place in range(10)]
+        drafts = [accepted(f"m{place + 100}", "cy", NOISE) for place in range(10)]
         with largest_file(path.with_name("ledger.db-wal").stat().st_size + 40_000):
             (message,) = await _all_refused(ledger, drafts)
         assert message.startswith(f"the ledger {path} cannot be used: ")
@@ -75,7 +78,7 @@ async def test_names_given_numbers_in_a_failed_batch_are_not_believed_later(ledg
     writing = writing_connection(ledger)
     (pages,) = writing.execute("PRAGMA page_count").fetchone()
     writing.execute(f"PRAGMA max_page_count = {pages + 1}")
-    await _all_refused(ledger, [accepted("m1", "first", "x" * 50_000)])
+    await _all_refused(ledger, [accepted("m1", "first", NOISE)])
     writing.execute("PRAGMA max_page_count = 1000000")
 
     await ledger.append(accepted("m2", "second"))

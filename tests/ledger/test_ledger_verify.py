@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ledger_drafts import accepted, conversation
 
 from fleet.ledger import SqliteLedger
+from fleet.ledger.pack import pack, unpack
 
 EVENTS = 11  # two messages from acceptance to reply, the first reply delivered
 
@@ -82,7 +83,7 @@ def test_the_chain_is_what_its_description_says(sound: SqliteLedger, hand: sqlit
         header = struct.pack(">qqqq", stored.seq, stored.version, v, stored.at)
         for text in (stored.stream, stored.event.TYPE, stored.user):
             header += struct.pack(">I", len(text.encode())) + text.encode()
-        chain = hashlib.sha256(chain + header + hashlib.sha256(body).digest()).digest()
+        chain = hashlib.sha256(chain + header + hashlib.sha256(unpack(body)).digest()).digest()
         assert stored.chain == chain.hex()
 
 
@@ -146,8 +147,8 @@ def test_any_byte_of_any_event_is_found(sound: SqliteLedger, hand: sqlite3.Conne
 def test_an_altered_event_is_one_problem_and_not_one_for_each_event_after_it(
     sound: SqliteLedger, hand: sqlite3.Connection
 ) -> None:
-    body = cell(hand, "events", 2, "body").replace(b"Friday", b"Monday")
-    with altered(hand, "events", 2, "body", body):
+    body = unpack(cell(hand, "events", 2, "body")).replace(b"Friday", b"Monday")
+    with altered(hand, "events", 2, "body", pack(body)):
         assert sound.verify().problems == (
             "the payload of event 2 (message.decided, message:m0 version 2) was altered: it does not match its digest",
         )
@@ -166,9 +167,9 @@ def test_an_altered_event_is_one_problem_and_not_one_for_each_event_after_it(
 
 
 def test_a_body_and_its_digest_altered_together_are_found(sound: SqliteLedger, hand: sqlite3.Connection) -> None:
-    body = cell(hand, "events", 2, "body").replace(b"Friday", b"Monday")
+    body = unpack(cell(hand, "events", 2, "body")).replace(b"Friday", b"Monday")
     with (
-        altered(hand, "events", 2, "body", body),
+        altered(hand, "events", 2, "body", pack(body)),
         altered(hand, "events", 2, "digest", hashlib.sha256(body).digest()),
     ):
         (problem,) = sound.verify().problems
@@ -218,7 +219,7 @@ def test_changed_and_missing_blobs_are_found(sound: SqliteLedger, hand: sqlite3.
 
     hand.execute("DELETE FROM blobs WHERE id = ?", (row,))
     problems = sound.verify().problems
-    hand.execute("INSERT INTO blobs VALUES (?, ?, ?, ?)", (row, hash_, size, body))
+    hand.execute("INSERT INTO blobs(id, hash, size, body) VALUES (?, ?, ?, ?)", (row, hash_, size, body))
     assert problems == (f"blob {hash_.hex()}, named by event 2 (message.decided, message:m0 version 2), is missing",)
     assert sound.verify().ok
 
