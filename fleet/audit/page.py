@@ -127,7 +127,8 @@ def _answers(decision: Decision) -> list[RenderableType]:
 def _verdict(attempt: Attempt) -> Text:
     text = Text(f"{name(attempt.model)}, {duration(attempt.latency_us)}: ")
     if attempt.verdict == "ok":
-        return text.append("accepted", "green")
+        sure = attempt.extra.get("confidence")
+        return text.append("accepted", "green").append(f", confidence {sure:.2f}" if isinstance(sure, float) else "")
     if not attempt.verdict:
         return text.append("no answer", "red").append(f"\n{inert(attempt.error, _TEXT)}")
     text.append(f"refused, {name(attempt.verdict)}", "red")

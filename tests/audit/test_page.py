@@ -69,7 +69,7 @@ def test_the_page_of_a_short_answer(ledger: SqliteLedger) -> None:
         'last_assistant_message: "It is done."',
     ]
     assert choices[-1] == "agents      clerk, stumbling, researcher"
-    assert re.match(r"answer 1  claude-haiku-4-5, .*: accepted$", section(text, HEADINGS[6])[0])
+    assert re.match(r"answer 1  claude-haiku-4-5, .*: accepted, confidence 0\.88$", section(text, HEADINGS[6])[0])
 
 
 def test_the_page_marks_the_agent_of_a_new_thread(ledger: SqliteLedger) -> None:
@@ -84,7 +84,7 @@ def test_the_page_of_a_refused_answer(ledger: SqliteLedger) -> None:
     assert re.match(r"answer 1  test:router, .*: refused, thread_index_out_of_range$", answers[0])
     assert answers[1] == 'told: "threads[7] was not printed; no thread was, so only start_new_thread is possible."'
     assert answers[2] == r'its answer was: "```python\n# It carries on.\ndispatch_to(threads[7])\n```"'
-    assert answers[3].endswith("accepted")
+    assert re.match(r"answer 2  claude-haiku-4-5, .*: accepted, confidence", answers[3])
 
 
 def test_the_page_of_an_outage(ledger: SqliteLedger) -> None:

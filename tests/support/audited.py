@@ -93,7 +93,7 @@ def route(request: Request) -> Any:
     if "research" in text:
         answer = start("researcher", "Research")
     usage = Usage(input_tokens=1200, output_tokens=30, cache_read_tokens=800)
-    return Answer(({"type": "text", "text": answer},), "end_turn", PRICED, usage)
+    return Answer(({"type": "text", "text": answer},), "end_turn", PRICED, usage, {"confidence": 0.875})
 
 
 def fall_back(request: Request) -> Any:
