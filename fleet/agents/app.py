@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from fleet.agents.agent import Agent, MessageDispatcher
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, FleetError
 
 __all__ = ["App", "import_app"]
 
@@ -79,11 +80,26 @@ def import_app(path: str) -> App:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise ConfigError(f"application {path}: there is no module {error.name!r}; is it installed?") from None
         raise ConfigError(f"application {path}: {module_name} needs the module {error.name!r}") from None
+    except FleetError:
+        raise
+    except Exception as error:  # the application's own code may raise anything
+        raise ConfigError(f"application {path}: {_raised(error)}") from error
     found = getattr(module, attribute, None)
     if found is None:
         raise ConfigError(f"application {path}: {module_name} has no attribute {attribute!r}")
-    app = found() if callable(found) and not isinstance(found, App) else found
+    try:
+        app = found() if callable(found) and not isinstance(found, App) else found
+    except FleetError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"application {path}: {_raised(error)}") from error
     if not isinstance(app, App):
         raise ConfigError(f"application {path}: {attribute} is a {type(app).__name__}, not an App")
     app.path = path
     return app
+
+
+def _raised(error: Exception) -> str:
+    """What an application's code raised and where, in one line."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
