@@ -102,13 +102,14 @@ def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapp
     shown: list[Mapping[str, Any]] = []
     for index, entry in enumerate(entries[start:], start):
         if index in spoken:
-            said = f"User message:\n{quote(entry['content'])}"
-            shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{said}" if index == newest else said})
+            words = f"User message:\n{quote(entry['content'])}"
+            shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{words}" if index == newest else words})
         elif index < newest and entry["role"] == "assistant":
-            shown.append({**entry, "content": [b for b in entry["content"] if b["type"] not in _THINKING]})
+            said = [block for block in entry["content"] if block["type"] not in _THINKING]
+            shown.append({**entry, "content": said or [{"type": "text", "text": "(no answer)"}]})
         else:
             shown.append(entry)
-    return tuple(entry for entry in shown if entry["content"])
+    return tuple(shown)
 
 
 def ends_in_question(reply: str) -> bool:
