@@ -82,7 +82,7 @@ def verify_store(home: Home, app: str = "", progress: Progress | None = None) ->
         live = None if note else check.live()
         upto = live.applied if live else ledger.head()[0]
         rebuilt = check.rebuilt(upto)
-        if check.problems and not path:
+        if rebuilt is None and not path:
             raise ConfigError(f"this home does not say which application it belongs to; name it ({check.problems[-1]})")
         if live and rebuilt and live.digest != rebuilt.digest:
             check.problems.append(
