@@ -13,4 +13,6 @@ __all__ = ["print_json"]
 def print_json(value: Any) -> None:
     """Print one JSON value on one line; what a terminal would act on is escaped within its strings."""
     line = json.dumps(value, ensure_ascii=False, default=str)
-    click.echo("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line))
+    if not line.isprintable():
+        line = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
+    click.echo(line)
