@@ -10,7 +10,8 @@ Durable lists take `append` and `pop()` only: measured on dbzero 0.7.0, `pop(0)`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from fleet.errors import GraphError
@@ -27,7 +28,7 @@ from fleet.graph.summary import extend_summary
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
-__all__ = ["AppReducers", "apply", "change", "recent_ids", "unanswered_calls"]
+__all__ = ["AppReducers", "apply", "change", "newest_first", "recent_ids", "unanswered_calls"]
 
 # Application event name → (its pydantic class's validator of stored data, the reducer).
 AppReducers = Callable[[str], tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]]
@@ -132,13 +133,18 @@ def _touch(user: UserRecord, thread_id: str) -> None:
 
 def recent_ids(user: UserRecord, count: int) -> list[str]:
     """The ids of the user's `count` most recent threads, newest first."""
-    found: dict[str, None] = {}
+    return list(islice(newest_first(user), count))
+
+
+def newest_first(user: UserRecord) -> Iterator[str]:
+    """The ids of the user's recent threads, newest first, each once; it reads no further than it is asked to."""
+    seen: set[str] = set()
     recent = user.recent
     for index in range(len(recent) - 1, -1, -1):
-        if len(found) >= count:
-            break
-        found[recent[index]] = None
-    return list(found)
+        thread_id = recent[index]
+        if thread_id not in seen:
+            seen.add(thread_id)
+            yield thread_id
 
 
 def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> None:

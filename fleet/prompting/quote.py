@@ -32,6 +32,7 @@ def _shown(character: str) -> str:
     return character
 
 
+@lru_cache(maxsize=2048)
 def quote(text: str) -> str:
     """`text` as one quoted line: `json.loads(quote(text)) == text`, and nothing in it acts on a reader or parser."""
     body = json.dumps(text, ensure_ascii=False)

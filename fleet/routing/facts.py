@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from fleet.agents.catalog import Catalog
-from fleet.graph.apply import recent_ids
+from fleet.graph.apply import newest_first
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import RECENT_KEPT, UserRecord
 from fleet.ledger.events import MessageAccepted
@@ -79,14 +80,8 @@ class ThreadViews:
 
     def recent(self, user: UserRecord, roles: Container[str], count: int) -> list[ThreadView]:
         """The user's `count` most recent threads with an agent out of `roles`, newest first."""
-        found: list[ThreadView] = []
-        views = (self[thread_id] for thread_id in recent_ids(user, RECENT_KEPT))
-        for view in views:
-            if len(found) >= count:
-                break
-            if view.agent in roles:
-                found.append(view)
-        return found
+        views = (self[thread_id] for thread_id in islice(newest_first(user), RECENT_KEPT))
+        return list(islice((view for view in views if view.agent in roles), count))
 
 
 def facts_of(

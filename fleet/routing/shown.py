@@ -145,6 +145,9 @@ class _Run:
         return self._own(threads)
 
     def _own(self, threads: list[ThreadView]) -> list[ThreadView]:
+        given = {thread.id for thread in self.threads or ()}
+        if given.issuperset(thread.id for thread in threads):
+            return threads
         own = {thread.id for thread in self.facts.recent(RECENT_KEPT)}
         if any(thread.id not in own for thread in threads):
             raise WarmupError("the warmup offers a thread that is not one of the sender's")
