@@ -18,6 +18,7 @@ from typing import Any, SupportsIndex
 __all__ = ["Untrusted", "quote"]
 
 _ESCAPED = re.compile(r"[<>`\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]")
+_SHOWN_AGAIN = 600  # characters; summaries and last messages are shown for every message of a user
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Marks that take no room of their own, and letters that are drawn as nothing: variation selectors, Hangul fillers,
 # the combining grapheme joiner, Khmer inherent vowels, Mongolian selectors, the braille blank.
@@ -32,11 +33,16 @@ def _shown(character: str) -> str:
     return character
 
 
-@lru_cache(maxsize=2048)
 def quote(text: str) -> str:
     """`text` as one quoted line: `json.loads(quote(text)) == text`, and nothing in it acts on a reader or parser."""
-    body = json.dumps(text, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: _shown(found.group()), body)
+    return _quoted_before(text) if len(text) <= _SHOWN_AGAIN else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return _ESCAPED.sub(lambda found: _shown(found.group()), json.dumps(text, ensure_ascii=False))
+
+
+_quoted_before = lru_cache(maxsize=2048)(_quoted)
 
 
 class Untrusted(str):
