@@ -10,7 +10,7 @@ import click
 from fleet.audit.decisions import Filter, decisions, row_of
 from fleet.audit.find import read_time
 from fleet.cli.options import home_option, json_option, load_settings
-from fleet.cli.output import print_json
+from fleet.cli.output import print_json_lines
 from fleet.ledger.base import Stored
 from fleet.runtime.home import Home
 
@@ -57,8 +57,7 @@ def list_(
     )
     with Home(load_settings(home).home).read_ledger() as ledger:
         if as_json:
-            for stored in decisions(ledger, wanted, limit):
-                print_json(row_of(stored))
+            print_json_lines(row_of(stored) for stored in decisions(ledger, wanted, limit))
             return
         found = list(decisions(ledger, wanted, _ROWS if limit is None else limit))
     _print_table(found)

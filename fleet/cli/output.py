@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-__all__ = ["print_json"]
+__all__ = ["print_json", "print_json_lines"]
+
+_AT_ONCE = 100  # lines of a long list in one write
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line; what a terminal would act on is escaped within its strings."""
+    click.echo(_line(value))
+
+
+def print_json_lines(values: Iterable[Any]) -> None:
+    """Print many, a line each, in bounded memory."""
+    lines: list[str] = []
+    for value in values:
+        lines.append(_line(value))
+        if len(lines) == _AT_ONCE:
+            click.echo("\n".join(lines))
+            lines.clear()
+    if lines:
+        click.echo("\n".join(lines))
+
+
+def _line(value: Any) -> str:
     line = json.dumps(value, ensure_ascii=False, default=str)
-    if not line.isprintable():
-        line = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
-    click.echo(line)
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
