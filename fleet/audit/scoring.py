@@ -15,7 +15,7 @@ from typing import Any
 from fleet.audit.cases import Case
 from fleet.ledger.events import Decision
 
-__all__ = ["Outcome", "Score", "judge"]
+__all__ = ["Outcome", "Score", "judge", "percentile"]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Score:
             _share([each.joint for each in outcomes]),
             {name: (len(right), sum(right) / len(right)) for name, right in sorted(strata.items())},
             sum(each.invalid for each in outcomes),
-            _percentile(took, 0.5) / 1000,
-            _percentile(took, 0.95) / 1000,
+            percentile(took, 0.5) / 1000,
+            percentile(took, 0.95) / 1000,
             sum(each.cost_usd for each in outcomes),
             tuple(each.error for each in outcomes if each.error),
         )
@@ -111,6 +111,6 @@ def _share(right: Sequence[bool | None]) -> float | None:
     return sum(map(bool, right)) / len(right) if right else None
 
 
-def _percentile(took: Sequence[int], share: float) -> int:
+def percentile(took: Sequence[int], share: float) -> int:
     """The smallest value that at least this share of all does not exceed."""
     return took[max(0, math.ceil(share * len(took)) - 1)] if took else 0

@@ -29,6 +29,8 @@ COMMANDS = {
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),
     "why": ("fleet.cli.why:why", "Say why a message went where it did."),
     "audit": ("fleet.cli.audit:audit", "List every decision in order."),
+    "replay": ("fleet.cli.replay:replay_", "Read the stored answers again with today's code."),
+    "whatif": ("fleet.cli.whatif:whatif", "Decide past messages again with another prompt, model or warmup."),
     "agents": ("fleet.cli.agents:agents", "Show the declared agents."),
     "check": ("fleet.cli.check:check", "Check that roles, prompts, warmup, examples and models fit together."),
     "store": ("fleet.cli.store:store", "Verify the ledger, and the graph against it."),

@@ -46,6 +46,11 @@ class Home:
         if not self.path.is_dir() or not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise HomeError(f"home {self.path} cannot be read and written by this user; choose another with --home")
 
+    @property
+    def writable(self) -> bool:
+        """Whether this user may write into the folder."""
+        return os.access(self.path, os.W_OK | os.X_OK)
+
     def open_ledger(self) -> SqliteLedger:
         """The ledger, for appending and reading. Raises: HomeError, LedgerError."""
         self.create()
