@@ -22,28 +22,11 @@ from fleet.errors import LedgerError
 from fleet.ledger.decision import Attempt, Candidate, Decision, Record
 
 __all__ = [
-    "EVENT_TYPES",
-    "AgentDeclared",
-    "AgentRetired",
-    "AppEventRecorded",
-    "Attempt",
-    "Candidate",
-    "Decision",
-    "DecisionLabelled",
-    "Event",
-    "FleetStarted",
-    "MessageAccepted",
-    "MessageDecided",
-    "ModelAnswered",
-    "ReplyDelivered",
-    "ReplyFailed",
-    "ToolIntended",
-    "ToolReturned",
-    "TurnEnded",
-    "TurnResult",
-    "TurnStarted",
+    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Attempt", "Candidate", "Decision",
+    "DecisionLabelled", "Event", "FleetStarted", "MessageAccepted", "MessageDecided", "ModelAnswered",
+    "ReplyDelivered", "ReplyFailed", "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
     "read_event",
-]
+]  # fmt: skip
 
 Queue = Literal["inbox", "turns", "outbox"]
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
