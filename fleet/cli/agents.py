@@ -51,7 +51,7 @@ def agents(app: str, home: Path | None, as_json: bool) -> None:
     Works without a home; with one, it reads the ledger's declarations and decisions.
     """
     settings = load_settings(home)
-    catalog = load_catalog(app_for(app, settings, dry_run=False))
+    catalog = load_catalog(app_for(app, settings, check_warmup=False))
     recorded = _recorded(settings, catalog)
     working, dispatcher = default_model("work", settings), catalog.dispatcher
     found = [

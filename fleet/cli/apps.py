@@ -14,16 +14,16 @@ from fleet.settings import Settings
 __all__ = ["app_for", "last_started"]
 
 
-def app_for(given: str, settings: Settings, *, dry_run: bool = True) -> App:
+def app_for(given: str, settings: Settings, *, check_warmup: bool = True) -> App:
     """The application that was given, else the one that last ran on the home, else the demo.
 
-    A home keeps its application: another one would retire its agents. With `dry_run` one whose warmup raises is
+    A home keeps its application: another one would retire its agents. With `check_warmup` one whose warmup raises is
     refused here, before anything is opened.
     Raises: ConfigError if it cannot be imported or its parts do not fit; WarmupError; LedgerError.
     """
     started = None if given else last_started(settings)
     app = import_app(given or (started.path if started else "") or DEMO_APP)
-    if dry_run:
+    if check_warmup:
         refuse_broken_warmup(load_catalog(app))
     return app
 

@@ -17,7 +17,7 @@ from fleet.cli.apps import app_for
 from fleet.cli.conversation import read_conversation, recent_threads
 from fleet.cli.exchange import decision_page, reply_page
 from fleet.cli.lines import piped_lines, typed_lines
-from fleet.cli.options import app_option, dry_run_option, home_option, load_settings
+from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
 from fleet.cli.page import print_page
 from fleet.cli.threads import print_threads
 from fleet.cli.worker import models_line
@@ -41,16 +41,16 @@ Write a message and press Enter. Commands:
 @click.command()
 @click.option("--user", required=True, help="Who you are.")
 @app_option
-@dry_run_option
+@unchecked_option
 @home_option
-def chat(user: str, app: str, dry_run: bool, home: Path | None) -> None:
+def chat(user: str, app: str, unchecked: bool, home: Path | None) -> None:
     """Talk to the fleet as one user. With standard input from a pipe, each line is a message, answered before the next.
 
     What you write is durable before it is routed; leaving lets the turns in flight end.
     """
     settings = load_settings(home)
     check_message(Message(user, "hello"), settings.max_message_bytes)
-    asyncio.run(_chat(app_for(app, settings, dry_run=dry_run), settings, user))
+    asyncio.run(_chat(app_for(app, settings, check_warmup=not unchecked), settings, user))
 
 
 async def _chat(app: App, settings: Settings, user: str) -> None:

@@ -40,11 +40,13 @@ def refuse_broken_warmup(catalog: Catalog) -> None:
         _route(catalog)
     except WarmupError as error:
         if _is_its_own(error, catalog.dispatcher.warmup.source):
-            raise WarmupError(f"{error.message}; it did so on a made-up message, --no-dry-run starts anyway") from None
+            raise WarmupError(
+                f"{error.message}; it did so on a made-up message, --no-warmup-check starts anyway"
+            ) from None
     for definition in catalog.roles.values():
         trouble = next(_troubles(definition), "")
         if trouble:
-            raise WarmupError(f"{trouble}; it did so on a made-up message, --no-dry-run starts anyway")
+            raise WarmupError(f"{trouble}; it did so on a made-up message, --no-warmup-check starts anyway")
 
 
 def route_problems(catalog: Catalog) -> Iterator[str]:

@@ -37,9 +37,10 @@ def decision_page(decision: Decision) -> RenderableType:
     """Where a message goes, and the reason that the model, gate or fallback gave."""
     match decision.outcome:
         case "dispatch_to" | "start_new_thread":
-            name = data(f"“{decision.name}”", "", _WIDTH) if decision.name else Text("")
             verb = "continues" if decision.outcome == "dispatch_to" else "new thread"
-            where = Text.assemble(f"{verb} ", data(decision.thread_id, "cyan"), " ", name)
+            where = Text.assemble(f"{verb} ", data(decision.thread_id, "cyan"))
+            if decision.name:
+                where.append_text(Text.assemble(" ", data(f"“{decision.name}”", "", _WIDTH)))
             where.append_text(Text.assemble(" with ", data(decision.agent, "cyan")))
         case "human":
             where = Text("nobody could place it: a person must decide", "yellow")
@@ -61,5 +62,5 @@ def reply_page(ended: TurnEnded, agent: str) -> RenderableType:
     if not ended.deliver and ended.reply:
         head.append(" a result for its supervisor; the user is not written to", "dim")
     if ended.result not in ("success", "need_input"):
-        head.append_text(data(f" {ended.result} {ended.reason}", "red"))
+        head.append_text(Text.assemble(" ", data(f"{ended.result}: {ended.reason}", "red")))
     return Group(indented(head, 2), indented(lines(ended.reply), 4))

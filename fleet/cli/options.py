@@ -10,7 +10,7 @@ import click
 
 from fleet.settings import Settings
 
-__all__ = ["DEMO_APP", "app_option", "dry_run_option", "home_option", "json_option", "load_settings"]
+__all__ = ["DEMO_APP", "app_option", "home_option", "json_option", "load_settings", "redact_option", "unchecked_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,10 +42,10 @@ def app_option(fn: F) -> F:
     return option(fn)
 
 
-def dry_run_option(fn: F) -> F:
-    """`--no-dry-run` as the parameter `dry_run`."""
+def unchecked_option(fn: F) -> F:
+    """`--no-warmup-check` as the parameter `unchecked`."""
     option: Callable[[F], F] = click.option(
-        "--dry-run/--no-dry-run", default=True, help="Try the warmup code on a made-up message first."
+        "--no-warmup-check", "unchecked", is_flag=True, help="Start even if warmup code raises on a made-up message."
     )
     return option(fn)
 
@@ -53,6 +53,14 @@ def dry_run_option(fn: F) -> F:
 def json_option(fn: F) -> F:
     """`--json` as the parameter `as_json`."""
     option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+    return option(fn)
+
+
+def redact_option(fn: F) -> F:
+    """`--redact` as the parameter `redact`."""
+    option: Callable[[F], F] = click.option(
+        "--redact", is_flag=True, help="Take names, e-mail, phone and card numbers out of free text."
+    )
     return option(fn)
 
 

@@ -12,7 +12,7 @@ import click
 
 from fleet.agents.app import App
 from fleet.cli.apps import app_for
-from fleet.cli.options import app_option, dry_run_option, home_option, load_settings
+from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
 from fleet.log import log
 from fleet.runtime.fleet import Fleet
 from fleet.settings import Settings
@@ -26,9 +26,9 @@ _LEVELS = ("debug", "info", "warning", "error")
 @app_option
 @click.option("--concurrency", type=click.IntRange(min=1), help="Messages and turns at the same time [50].")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
-@dry_run_option
+@unchecked_option
 @home_option
-def worker(app: str, concurrency: int | None, log_level: str, dry_run: bool, home: Path | None) -> None:
+def worker(app: str, concurrency: int | None, log_level: str, unchecked: bool, home: Path | None) -> None:
     """Route and answer whatever reaches the home's inbox.
 
     SIGTERM or SIGINT drains: nothing new begins, what runs ends and is recorded. A second signal ends it at once;
@@ -36,7 +36,7 @@ def worker(app: str, concurrency: int | None, log_level: str, dry_run: bool, hom
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings(home, concurrency=concurrency)
-    asyncio.run(_serve(app_for(app, settings, dry_run=dry_run), settings))
+    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings))
 
 
 async def _serve(app: App, settings: Settings) -> None:

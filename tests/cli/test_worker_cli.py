@@ -167,7 +167,7 @@ def test_warmup_that_raises_may_be_started_anyway_and_the_fallback_decides(tmp_p
     (tmp_path / "broken.py").write_text(_BROKEN)
     home = tmp_path / "home"
     _send(home, "hello", "m-1")
-    arguments = ("worker", "--home", home, "--app", "broken:raising", "--no-dry-run")
+    arguments = ("worker", "--home", home, "--app", "broken:raising", "--no-warmup-check")
     with Running(*arguments, modules=(tmp_path,)) as worker:
         worker.read_until("serving", err=True)
         wait_for(home, at_rest)
