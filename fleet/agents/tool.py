@@ -199,7 +199,8 @@ def _build(fn: Callable[..., Any], effect: Effect, timeout_s: float | None, name
             raise ConfigError(f"tool {name}: parameter {parameter.name!r} needs a type annotation")
         else:
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (hint, Field(default, description=about.get(parameter.name) or None))
+            said = about.get(parameter.name)
+            fields[parameter.name] = (hint, Field(default, description=said) if said else Field(default))
     arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
     schema = arguments.model_json_schema()
     for part in (schema, *schema.get("properties", {}).values()):
