@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from fleet.audit.find import seq_at
 from fleet.audit.timeline import totals_of
 from fleet.clock import iso
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Decision, MessageDecided
+from fleet.ledger.events import Attempt, Decision, MessageDecided
 
-__all__ = ["Filter", "decisions", "row_of"]
+__all__ = ["Filter", "decisions", "row_of", "verdict_of"]
 
 _DECIDED = (MessageDecided.TYPE,)
 
@@ -22,7 +24,10 @@ _DECIDED = (MessageDecided.TYPE,)
 class Filter:
     """Which decisions: all by default. `since` and `until` are microseconds since 1970 UTC, both included.
 
-    `user` and the times are found by index; the others by going through the decisions.
+    `verdict` is a code on any answer, or `error`; `model` one that was asked, with or without `anthropic:` before it;
+    `prompt` the beginning of the prompt's hash, or its file; `text` is looked for in the message and in the thread's
+    name, whatever the case. `after` and `before` are seqs, neither included. What is found by index: `user`, times and
+    seqs; the rest by going through the decisions.
     """
 
     user: str = ""
@@ -31,35 +36,56 @@ class Filter:
     fallback: bool = False
     since: int | None = None
     until: int | None = None
+    verdict: str = ""
+    model: str = ""
+    prompt: str = ""
+    text: str = ""
+    after: int = 0
+    before: int | None = None
 
-    def fits(self, decision: Decision) -> bool:
-        """Whether a decision of the right user and time is wanted."""
+    def fits(self, event: MessageDecided) -> bool:
+        """Whether a decision of the right user, time and seq is wanted."""
+        decision = event.decision
         return (
             (not self.agent or decision.agent == self.agent)
             and (not self.action or decision.outcome == self.action)
             and (not self.fallback or bool(decision.fallback))
+            and (not self.verdict or any(verdict_of(each) == self.verdict for each in decision.attempts))
+            and (not self.model or any(_plain(each.model) == _plain(self.model) for each in decision.attempts))
+            and (not self.prompt or _of_prompt(decision, self.prompt))
+            and (not self.text or any(self._sought in _folded(each) for each in (event.text, decision.name)))
         )
+
+    @cached_property
+    def _sought(self) -> str:
+        return _folded(self.text)
 
 
 def decisions(ledger: Ledger, wanted: Filter | None = None, limit: int | None = None) -> Iterator[Stored]:
     """The `message.decided` events that are wanted, in the order decided; with `limit` the last so many.
 
-    Streams in bounded memory (with `limit`, that many events); events committed while it runs are seen too.
+    Streams in bounded memory (with `limit`, that many events); events committed while it runs are seen too. A page
+    never changes: the one before it is that with `before` set to this one's first seq.
     """
     wanted = wanted or Filter()
-    after = seq_at(ledger, wanted.since - 1) if wanted.since is not None else 0
+    after = max(wanted.after, seq_at(ledger, wanted.since - 1) if wanted.since is not None else 0)
     upto = seq_at(ledger, wanted.until) if wanted.until is not None else None
+    read = partial(ledger.read, after=after, upto=upto, before=wanted.before, types=_DECIDED, user=wanted.user)
     if limit is None:
-        yield from _fitting(ledger.read(after=after, upto=upto, types=_DECIDED, user=wanted.user), wanted)
+        yield from _fitting(read(), wanted)
         return
     newest: deque[Stored] = deque()
     if limit > 0:
-        found = ledger.read(after=after, upto=upto, types=_DECIDED, user=wanted.user, newest_first=True)
-        for stored in _fitting(found, wanted):
+        for stored in _fitting(read(newest_first=True), wanted):
             newest.appendleft(stored)
             if len(newest) >= limit:
                 break
     yield from newest
+
+
+def verdict_of(attempt: Attempt) -> str:
+    """The code on an answer; `error` for a model that gave none."""
+    return attempt.verdict or "error"
 
 
 def row_of(stored: Stored) -> dict[str, Any]:
@@ -82,7 +108,7 @@ def row_of(stored: Stored) -> dict[str, Any]:
         "action": decision.outcome,
         "thread_id": decision.thread_id,
         "agent": decision.agent,
-        "verdicts": [each.verdict or "error" for each in decision.attempts],
+        "verdicts": [verdict_of(each) for each in decision.attempts],
         "fallback": decision.fallback,
         "by": decision.by,
         "thread_index": decision.thread_index,
@@ -104,5 +130,17 @@ def row_of(stored: Stored) -> dict[str, Any]:
 
 def _fitting(found: Iterator[Stored], wanted: Filter) -> Iterator[Stored]:
     for stored in found:
-        if isinstance(stored.event, MessageDecided) and wanted.fits(stored.event.decision):
+        if isinstance(stored.event, MessageDecided) and wanted.fits(stored.event):
             yield stored
+
+
+def _plain(model: str) -> str:
+    return model.removeprefix("anthropic:")
+
+
+def _of_prompt(decision: Decision, wanted: str) -> bool:
+    return bool(decision.prompt) and (decision.prompt.startswith(wanted) or decision.prompt_name == wanted)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()

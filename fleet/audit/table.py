@@ -15,7 +15,7 @@ from fleet.clock import iso
 from fleet.ledger.base import Stored
 from fleet.ledger.events import Decision, MessageDecided
 
-__all__ = ["decision_table", "score_page"]
+__all__ = ["decision_line", "decision_table", "score_page"]
 
 _TEXT = 40  # characters of a message
 _WHERE = {"drop": "dropped", "error": "error", "human": "a person"}
@@ -34,11 +34,24 @@ def decision_table(found: Iterable[Stored]) -> Table:
             decision = event.decision
             table.add_row(
                 *(Text(cell) for cell in (iso(stored.at)[:19], name(event.message_id), name(event.user))),
-                Text(inert(" ".join(event.text.split()), _TEXT).split(" … ")[0]),
+                Text(_said(event)),
                 Text(_where(decision), style="" if decision.thread_id else "yellow"),
                 Text(_by(decision), style="yellow" if decision.fallback else ""),
             )
     return table
+
+
+def decision_line(stored: Stored) -> str:
+    """The same as one line of plain text."""
+    event = stored.event
+    if not isinstance(event, MessageDecided):
+        raise TypeError(f"event {stored.seq} is a {event.TYPE}, no decision")
+    who = f"{iso(stored.at)[:19]}  {name(event.message_id)}  {name(event.user)}"
+    return f"{who}  {_said(event)}  {_where(event.decision)}  {_by(event.decision)}"
+
+
+def _said(event: MessageDecided) -> str:
+    return inert(" ".join(event.text.split()), _TEXT).split(" … ")[0]
 
 
 def _where(decision: Decision) -> str:

@@ -1,73 +1,42 @@
-"""`fleet audit`: the decisions on record."""
+"""`fleet audit`: the decisions on record, each verb in a module of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
 import click
 
-from fleet.audit.decisions import Filter, decisions, row_of
-from fleet.audit.find import read_time
-from fleet.cli.options import home_option, json_option, load_settings
-from fleet.cli.output import print_json_lines
-from fleet.ledger.base import Stored
-from fleet.runtime.home import Home
-
 __all__ = ["audit"]
 
-_ROWS = 20
-_ACTIONS = ("dispatch_to", "start_new_thread", "drop", "error", "human")
+# name → (module and attribute, one line of help)
+_VERBS = {
+    "list": ("fleet.cli.audit_list:list_", "List decisions, page by page."),
+    "stats": ("fleet.cli.audit_stats:stats", "Volumes, rates, latencies, tokens and cost."),
+    "export": ("fleet.cli.audit_export:export", "Write decisions as JSON lines, CSV or OpenTelemetry traces."),
+    "label": ("fleet.cli.labels:label_", "Record what would have been right for a message."),
+    "cases": ("fleet.cli.labels:cases_", "Write the labelled decisions as cases for `fleet eval`."),
+    "verify": ("fleet.cli.audit_verify:verify", "Check the hash chain, and an anchor of it."),
+}
 
 
-@click.group()
+class _Verbs(click.Group):
+    """The verbs by name, each loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module, _, attribute = _VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in _VERBS.items()])
+
+
+@click.group(cls=_Verbs)
 def audit() -> None:
     """What was decided, and by whom. Reads the ledger only."""
-
-
-@audit.command("list")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"The last N [{_ROWS}; with --json: all].")
-@click.option("--user", default="", metavar="U", help="Of this user.")
-@click.option("--agent", default="", metavar="ROLE", help="Routed to this agent.")
-@click.option("--action", default="", type=click.Choice(["", *_ACTIONS]), show_choices=True, help="With this action.")
-@click.option("--fallback", is_flag=True, help="Where a fallback decided.")
-@click.option("--since", default="", metavar="TIME", help="Decided at this time or later (ISO 8601, UTC).")
-@click.option("--until", default="", metavar="TIME", help="Decided at this time or earlier.")
-@json_option
-@home_option
-def list_(
-    limit: int | None,
-    user: str,
-    agent: str,
-    action: str,
-    fallback: bool,
-    since: str,
-    until: str,
-    as_json: bool,
-    home: Path | None,
-) -> None:
-    """List decisions, newest last; with --json one object a line, in the order decided."""
-    wanted = Filter(
-        user,
-        agent,
-        action,
-        fallback,
-        read_time(since) if since else None,
-        read_time(until) if until else None,
-    )
-    with Home(load_settings(home).home).read_ledger() as ledger:
-        if as_json:
-            print_json_lines(row_of(stored) for stored in decisions(ledger, wanted, limit))
-            return
-        found = list(decisions(ledger, wanted, _ROWS if limit is None else limit))
-    _print_table(found)
-
-
-def _print_table(found: Sequence[Stored]) -> None:
-    if not found:
-        click.echo("no decision fits")
-        return
-    from fleet.audit.table import decision_table  # rich, which --json does without
-    from fleet.cli.page import print_page
-
-    print_page(decision_table(found))
