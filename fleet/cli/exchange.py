@@ -40,7 +40,7 @@ def decision_page(decision: Decision) -> RenderableType:
             verb = "continues" if decision.outcome == "dispatch_to" else "new thread"
             where = Text.assemble(f"{verb} ", data(decision.thread_id, "cyan"))
             if decision.name:
-                where.append_text(Text.assemble(" ", data(f"“{decision.name}”", "", _WIDTH)))
+                where.append_text(Text.assemble(" “", data(decision.name, "", _WIDTH), "”"))
             where.append_text(Text.assemble(" with ", data(decision.agent, "cyan")))
         case "human":
             where = Text("nobody could place it: a person must decide", "yellow")

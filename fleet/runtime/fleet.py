@@ -277,15 +277,16 @@ class Fleet:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watch.close()
-        self._checkpoints.cancel()
-        clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
-        if not clean:
-            log("fleet.cut_off", seconds=self.settings.drain_s)
-        await self.models.aclose()
-        self._unsubscribe()
-        del self._loop
-        self._graph.close()
-        self.ledger.close()
-        self._home.release()
+        with ExitStack() as close:  # whatever goes wrong on the way, the home is let go
+            close.callback(self._home.release)
+            close.callback(self.ledger.close)
+            close.callback(self._graph.close)
+            self._watch.close()
+            self._checkpoints.cancel()
+            clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
+            if not clean:
+                log("fleet.cut_off", seconds=self.settings.drain_s)
+            await self.models.aclose()
+            self._unsubscribe()
+            del self._loop
         log("fleet.stopped")

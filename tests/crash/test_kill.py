@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(self, home: Path, checkpoint_events: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fleet.cli", "worker", "--app", "fleet.demo:app", "--no-warmup-check", "--home", home],
+            [sys.executable, "-m", "fleet.cli", "worker", "--no-warmup-check", "--home", home],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(home),
