@@ -1,4 +1,4 @@
-"""The fake model of the routing benchmarks, in a process of its own; standard library only, so that any peer can use it.
+"""The fake model of the routing benchmarks, in a process of its own; standard library only: any peer can use it.
 
 Routes are chosen from the printed transcript alone: three of four messages continue a printed thread.
 """
