@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage"]
+from fleet.errors import ModelError
+
+__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage", "failure_of"]
 
 Block = Mapping[str, Any]
 Purpose = Literal["route", "work"]
@@ -92,3 +94,8 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections; the model is not used after this."""
+
+
+def failure_of(model: Model, error: ModelError) -> str:
+    """What a failed call comes to on record: the error's words, and whose call it was where they do not say."""
+    return error.message if error.message.startswith(model.name) else f"{model.name}: {error.message}"

@@ -10,7 +10,7 @@ from typing import Any
 from fleet.errors import ActionRejected, ModelError
 from fleet.ledger.events import Attempt
 from fleet.ledger.storable import storable
-from fleet.llm.base import Answer, Model, Request
+from fleet.llm.base import Answer, Model, Request, failure_of
 from fleet.llm.prices import cost_usd
 from fleet.routing.shown import Shown
 from fleet.sandbox import DispatchTo, StartNewThread, comments_of, parse_action
@@ -46,7 +46,7 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
             answer = await model.complete(request)
         except ModelError as error:
             took = _add(thought, "model", began)
-            thought.failure = f"{model.name}: {error.message}"
+            thought.failure = failure_of(model, error)
             thought.attempts.append(
                 Attempt(model=model.name, verdict="", error=storable(error.message), latency_us=took)
             )

@@ -37,7 +37,7 @@ from fleet.ledger.events import (
     TurnStarted,
 )
 from fleet.ledger.storable import storable
-from fleet.llm.base import Answer, Model, Request
+from fleet.llm.base import Answer, Model, Request, failure_of
 from fleet.llm.prices import cost_usd
 from fleet.log import log
 from fleet.prompting.examples import examples_of
@@ -173,7 +173,7 @@ class Worker:
             answer = await model.complete(request)
         except ModelError as error:
             log("model.failed", level=logging.WARNING, job=job.id, model=model.name, error=type(error).__name__)
-            await self._record(job, self._end(job, "failed", _NO_ANSWER, f"{model.name}: {error.message}"))
+            await self._record(job, self._end(job, "failed", _NO_ANSWER, failure_of(model, error)))
             return
         answer = replace(answer, content=storable(answer.content))
         answered = _answered(job, answer, (time.perf_counter_ns() - began) // 1000)
