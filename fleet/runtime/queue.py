@@ -47,15 +47,13 @@ class PushQueue:
                     wake.clear()
                 if not batch:
                     await wake.wait()
-                while batch:
-                    handing = asyncio.ensure_future(_hand(fleet, *batch.pop(0)))
-                    try:
-                        await asyncio.shield(handing)
-                    except asyncio.CancelledError:
-                        with self._guard:
-                            self._waiting[:0] = batch
-                        await handing  # on its way to the disk: let go of now, it would be accepted twice
-                        raise
+                # Handed in together, in order: so they share a commit.
+                handing = asyncio.gather(*(_hand(fleet, message, future) for message, future in batch))
+                try:
+                    await asyncio.shield(handing)
+                except asyncio.CancelledError:
+                    await handing  # on their way to the disk: let go of now, they would be accepted twice
+                    raise
         finally:
             with self._guard:
                 self._fleet = self._loop = self._wake = None

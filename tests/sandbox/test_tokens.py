@@ -9,7 +9,7 @@ import tokenize
 import warnings
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fleet.sandbox.tokens import scan
@@ -91,7 +91,7 @@ def reference(code: str) -> list[tokenize.TokenInfo]:
     return list(tokenize.generate_tokens(io.StringIO(code).readline))
 
 
-@settings(deadline=None, database=None, max_examples=800)
+@settings(deadline=None, database=None, max_examples=800, suppress_health_check=[HealthCheck.filter_too_much])
 @given(code=st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_the_same_tokens_as_python(code: str) -> None:
     code += "\n"
