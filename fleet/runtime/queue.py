@@ -11,6 +11,8 @@ from fleet.runtime.fleet import Fleet
 
 __all__ = ["PushQueue"]
 
+_TOGETHER = 100  # messages handed in at once, in order, so that they share a commit
+
 
 class PushQueue:
     """Hands messages to a running fleet. Until one is attached they wait in memory, in order: not accepted yet."""
@@ -47,13 +49,16 @@ class PushQueue:
                     wake.clear()
                 if not batch:
                     await wake.wait()
-                # Handed in together, in order: so they share a commit.
-                handing = asyncio.gather(*(_hand(fleet, message, future) for message, future in batch))
-                try:
-                    await asyncio.shield(handing)
-                except asyncio.CancelledError:
-                    await handing  # on their way to the disk: let go of now, they would be accepted twice
-                    raise
+                while batch:
+                    part, batch = batch[:_TOGETHER], batch[_TOGETHER:]
+                    handing = asyncio.gather(*(_hand(fleet, message, future) for message, future in part))
+                    try:
+                        await asyncio.shield(handing)
+                    except asyncio.CancelledError:
+                        with self._guard:
+                            self._waiting[:0] = batch
+                        await handing  # on their way to the disk: let go of now, they would be accepted twice
+                        raise
         finally:
             with self._guard:
                 self._fleet = self._loop = self._wake = None

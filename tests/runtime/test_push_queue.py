@@ -80,13 +80,13 @@ async def test_whoever_pushed_a_bad_message_is_told_and_the_next_one_goes_on(tmp
 
 async def test_what_a_stop_leaves_in_the_queue_is_served_by_the_next_fleet(tmp_path):
     queue = PushQueue()
-    futures = [queue.push_to_agent_queue(None, Message("ana", f"message {n}")) for n in range(30)]
+    futures = [queue.push_to_agent_queue(None, Message("ana", f"message {n}")) for n in range(300)]
     async with open_fleet(tmp_path / "home") as fleet:
         serving = asyncio.create_task(serve(fleet, [queue]))
         await accepted(*futures[:5])
         fleet.stop()
         await serving
-        assert sum(each.done() for each in futures) < 30
+        assert sum(each.done() for each in futures) < 300
     async with open_fleet(tmp_path / "home") as fleet:
         serving = asyncio.create_task(serve(fleet, [queue]))
         ids = await accepted(*futures)
@@ -94,7 +94,7 @@ async def test_what_a_stop_leaves_in_the_queue_is_served_by_the_next_fleet(tmp_p
         fleet.stop()
         await serving
         assert [each.event.message_id for each in events_of(fleet, MessageAccepted)] == ids
-        assert [each.event.text for each in events_of(fleet, MessageAccepted)] == [f"message {n}" for n in range(30)]
+        assert [each.event.text for each in events_of(fleet, MessageAccepted)] == [f"message {n}" for n in range(300)]
         check_exactly_once(events_of(fleet))
 
 
