@@ -40,9 +40,10 @@ def test_every_message_is_shown_with_its_decision_and_its_reply_in_order(finishe
         verb = "  → new thread thr_" if line.continues is None else "  → continues thr_"
         assert arrow.startswith(verb)
         assert arrow.endswith(f"with {line.agent}")
-        reason, who, *reply = [each for each in rest if each.strip()]
-        assert reason.startswith("    ")
-        assert who.startswith(f"  {line.agent}:")
+        heading = next(each for each in rest if each.startswith(f"  {line.agent}:"))
+        reason, reply = rest[: rest.index(heading)], rest[rest.index(heading) + 1 :]
+        assert reason
+        assert all(each.startswith("    ") for each in reason)
         for word in line.says:
             assert word in " ".join(" ".join(reply).split())
 
