@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from fleet.agents.agent import DialogAgent
+from fleet.agents.agent import DialogAgent, MessageDispatcher
 from fleet.agents.app import App
 from fleet.agents.catalog import Catalog
 from fleet.audit.cases import Case, facts_of_case
@@ -27,10 +27,12 @@ _HOPELESS = 5  # so many cases without any answer from the start: the model cann
 _ALL_THREADS = 1_000  # more than a case has
 
 
-def decider_for(offered: Mapping[str, AgentView], router: Model, fallback: Model, settings: Settings) -> Decider:
-    """The dispatcher of an application with these agents and the default prompt and warmup.
+def decider_for(
+    offered: Mapping[str, AgentView], router: Model, fallback: Model, settings: Settings, prompt: str | None = None
+) -> Decider:
+    """The dispatcher of an application with these agents and the default warmup; `prompt` in place of the default one.
 
-    Raises: ConfigError for a role that cannot be one.
+    Raises: ConfigError for a role that cannot be one, or a prompt that does not render.
     """
     app = App(
         name="eval",
@@ -38,6 +40,7 @@ def decider_for(offered: Mapping[str, AgentView], router: Model, fallback: Model
             DialogAgent(role, description=view.description, capabilities=view.capabilities)
             for role, view in offered.items()
         ],
+        dispatcher=MessageDispatcher(prompt=prompt),
     )
     catalog = Catalog(
         app,

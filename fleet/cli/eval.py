@@ -10,10 +10,12 @@ import click
 
 from fleet.audit.cases import read_cases, read_offered
 from fleet.audit.evaluate import HOSTED_CALLS, decider_for, evaluate
+from fleet.audit.runs import Against, Run, compare_runs, read_run, save_run
 from fleet.audit.scoring import Outcome, Score
 from fleet.cli.options import json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.progress import progress_bar
+from fleet.cli.text_file import read_text
 from fleet.errors import ConfigError, InputError
 from fleet.llm.base import Model
 from fleet.llm.registry import default_model, resolve_model
@@ -35,13 +37,32 @@ _OFFLINE = "offline:router"
     metavar="P",
     help=f"For {_OFFLINE}: the share of messages that continue the newest thread.",
 )
+@click.option("--prompt", type=click.Path(path_type=Path), help="The dispatcher's prompt in place of the default one.")
+@click.option("--save", type=click.Path(path_type=Path), help="Keep the run in this file.")
+@click.option("--against", type=click.Path(path_type=Path), help="Compare with the run that this file keeps.")
 @json_option
-def eval_(cases: Path, agents: Path | None, model: str, limit: int | None, prior: float | None, as_json: bool) -> None:
+@click.pass_context
+def eval_(
+    ctx: click.Context,
+    cases: Path,
+    agents: Path | None,
+    model: str,
+    limit: int | None,
+    prior: float | None,
+    prompt: Path | None,
+    save: Path | None,
+    against: Path | None,
+    as_json: bool,
+) -> None:
     """Run the dispatcher over the labelled cases in CASES (.jsonl or .jsonl.gz) and score it.
 
-    Warmup, prompt, model and grammar are the real ones; no home is opened. A refused answer counts as wrong.
+    Warmup, prompt, model and grammar are the real ones; no home is opened. A refused answer counts as wrong. With
+    --against it is said whether the difference between two runs over the same cases is more than noise (McNemar's
+    exact test, 5 %); exit code 1 if this one is worse by more than that.
     """
     settings = load_settings(None)
+    words = read_text(prompt) if prompt else None
+    old = read_run(against) if against else None
     offered = read_offered(cases, agents)
     total = sum(1 for _ in islice(read_cases(cases, offered), limit))  # all is read once before anything is asked
     if not total:
@@ -54,7 +75,7 @@ def eval_(cases: Path, agents: Path | None, model: str, limit: int | None, prior
         fallback = (
             router if settings.fallback_model == router.name else resolve_model(settings.fallback_model, settings)
         )
-        decider = decider_for(offered, router, fallback, settings)
+        decider = decider_for(offered, router, fallback, settings, words)
         concurrency = HOSTED_CALLS if router.name.startswith("anthropic:") else 1
         try:
             with progress_bar("routing", total) as advance:
@@ -64,16 +85,30 @@ def eval_(cases: Path, agents: Path | None, model: str, limit: int | None, prior
             if fallback is not router:
                 await fallback.aclose()
 
-    score = Score.of(asyncio.run(run()))
+    outcomes = asyncio.run(run())
+    kept = Run.of(router.name, str(prompt or ""), islice(read_cases(cases, offered), limit), outcomes)
+    if save:
+        save_run(save, kept)
+    compared = compare_runs(old, kept) if old else None
+    _print(Score.of(outcomes), router.name, compared, as_json)
+    if compared and compared.paired.verdict == "worse":
+        ctx.exit(1)
+
+
+def _print(score: Score, model: str, against: Against | None, as_json: bool) -> None:
     if score.errors:
         click.echo(f"fleet: {len(score.errors)} cases got no answer, the first: {score.errors[0]}", err=True)
     if as_json:
-        print_json(score.as_dict())
-    else:
-        from fleet.audit.table import score_page  # rich, which --json does without
-        from fleet.cli.page import print_page
+        print_json(score.as_dict() | ({"against": against.as_dict()} if against else {}))
+        return
+    from fleet.audit.table import score_page  # rich, which --json does without
+    from fleet.cli.page import print_page
 
-        print_page(score_page(score, router.name))
+    print_page(score_page(score, model))
+    if against:
+        from fleet.audit.runs_page import against_page
+
+        print_page(against_page(against))
 
 
 def _router(name: str, prior: float | None, settings: Settings) -> Model:

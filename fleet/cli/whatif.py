@@ -21,6 +21,7 @@ from fleet.audit.whatif import Budget, Kept, decide_again, fingerprint
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.progress import progress_bar
+from fleet.cli.text_file import read_text
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger
 from fleet.llm.base import Model
@@ -145,14 +146,7 @@ async def _run(
 
 
 def _text(path: Path | None) -> Text | None:
-    if path is None:
-        return None
-    try:
-        return Text(str(path), path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
+    return None if path is None else Text(str(path), read_text(path))
 
 
 def _name(ledger: Ledger, asked: _Asked) -> str:
