@@ -100,9 +100,26 @@ def find_thread(ledger: Ledger, given: str) -> str:
     return found.pop()
 
 
-def read_conversation(ledger: Ledger, thread_id: str) -> Conversation:
-    """One thread with all its events: messages, decisions, turns, steps, deliveries."""
-    return _read(ledger, thread_id, _Waiting(ledger).of(""))
+def read_conversation(ledger: Ledger, thread_id: str, at: int | None = None) -> Conversation:
+    """One thread with all its events: messages, decisions, turns, steps, deliveries.
+
+    With `at` (microseconds since 1970) as it was at that moment. Raises: InputError if it had not begun by then.
+    """
+    told = _read(ledger, thread_id, _Waiting(ledger).of(""))
+    if at is None:
+        return told
+    if told.started_at > at:
+        raise InputError(f"thread {thread_id} began later, at {iso(told.started_at)}")
+    by_then = [stored for stored in told.events if stored.at <= at]
+    routed = {stored.event.message_id for stored in by_then if isinstance(stored.event, MessageDecided)}
+    then = Conversation(thread_id, messages=len(routed))
+    then.events = [
+        stored
+        for stored in by_then  # a message that was still in the inbox was in no thread
+        if not isinstance(stored.event, MessageAccepted) or stored.event.message_id in routed
+    ]
+    _stand(then)
+    return then
 
 
 class _Waiting:
@@ -138,6 +155,12 @@ def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conv
         if isinstance(stored.event, TurnEnded) and stored.event.reply_id:
             told.events += ledger.read_stream(f"reply:{stored.event.reply_id}")
     told.events.sort(key=lambda stored: stored.seq)
+    _stand(told)
+    return told
+
+
+def _stand(told: Conversation) -> None:
+    """Where the thread stands after its events."""
     open_ids: set[str] = set()
     for stored in told.events:
         event = stored.event
@@ -155,7 +178,6 @@ def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conv
             told.last_reply = event.reply or told.last_reply
     if open_ids:
         told.status = "working"
-    return told
 
 
 def entry_of(stored: Stored) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet.audit.find import read_time
 from fleet.cli.conversation import Conversation, entry_of, find_thread, read_conversation, recent_threads
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
@@ -46,12 +47,13 @@ def list_(user: str, limit: int, home: Path | None, as_json: bool) -> None:
 
 @threads.command()
 @click.argument("thread")
+@click.option("--at", default="", metavar="TIME", help="As it was at this time (ISO 8601, UTC).")
 @home_option
 @json_option
-def show(thread: str, home: Path | None, as_json: bool) -> None:
+def show(thread: str, at: str, home: Path | None, as_json: bool) -> None:
     """One conversation in order. THREAD is an id, or the beginning of one."""
     with Home(load_settings(home).home).read_ledger() as ledger:
-        told = read_conversation(ledger, find_thread(ledger, thread))
+        told = read_conversation(ledger, find_thread(ledger, thread), read_time(at) if at else None)
     entries = [entry for entry in map(entry_of, told.events) if entry is not None]
     if as_json:
         print_json({**told.as_json(), "entries": entries})
