@@ -30,7 +30,7 @@ from fleet.runtime.intake import Message, accept_now
 
 ROOT = Path(__file__).parents[2]
 QUEUES = ("inbox", "turns", "outbox")
-GIVEN_UP_S = 60
+GIVEN_UP_S = 300  # a message may wait through many kills
 
 
 class Worker:
@@ -156,4 +156,4 @@ def test_a_worker_killed_ten_times_does_everything_once(tmp_path):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_worker_killed_a_hundred_times_does_everything_once(tmp_path, seed):
-    killed_often(tmp_path, kills=100, days=40, seed=seed)
+    killed_often(tmp_path, kills=100, days=20, seed=seed)
