@@ -34,6 +34,7 @@ class Row:
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key"})
+_MAY_BE_ZERO = frozenset({"model_retries"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
@@ -108,7 +109,11 @@ class Settings:
             raise ConfigError(f"there is no setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
         for row in ROWS:
             value = values.get(row.name)
-            if isinstance(row.default, (int, float)) and value is not None and not value > 0:
+            if not isinstance(row.default, (int, float)) or value is None:
+                continue
+            if row.name in _MAY_BE_ZERO and not value >= 0:
+                raise ConfigError(f"{row.env} must be 0 or more ({row.unit}), not {value!r}")
+            if row.name not in _MAY_BE_ZERO and not value > 0:
                 raise ConfigError(f"{row.env} must be above 0 ({row.unit}), not {value!r}")
         return cls(**values)
 
