@@ -91,6 +91,14 @@ def people(home: Path, days: int, seed: int) -> dict[str, tuple[threading.Thread
     return found
 
 
+def started(home: Path, checkpoint_events: int, ledger) -> Worker:
+    """A worker that has opened the home."""
+    runs = len(list(ledger.read(types=(FleetStarted.TYPE,))))
+    worker = Worker(home, checkpoint_events)
+    wait_until(worker, lambda: len(list(ledger.read(types=(FleetStarted.TYPE,)))) > runs)
+    return worker
+
+
 def killed_often(tmp_path: Path, kills: int, days: int, seed: int) -> None:
     chance = random.Random(seed)
     home = tmp_path / "home"
@@ -99,15 +107,13 @@ def killed_often(tmp_path: Path, kills: int, days: int, seed: int) -> None:
     for thread, _ in talking.values():
         thread.start()
     for _ in range(kills):
-        worker = Worker(home, chance.choice((5, 40, 2000)))
-        runs = len(list(ledger.read(types=(FleetStarted.TYPE,))))
-        wait_until(worker, lambda: len(list(ledger.read(types=(FleetStarted.TYPE,)))) > runs)  # noqa: B023
+        worker = started(home, chance.choice((5, 40, 2000)), ledger)
         steps = ledger.head()[0] + chance.randrange(1, 50)
         wait_until(worker, lambda: ledger.head()[0] >= steps or over(talking, ledger))  # noqa: B023
         time.sleep(chance.random() / 100)
         code, said = worker.end(signal.SIGKILL)
         assert code == -signal.SIGKILL, said
-    worker = Worker(home, 2000)
+    worker = started(home, 2000, ledger)
     wait_until(worker, lambda: over(talking, ledger))
     code, said = worker.end(signal.SIGTERM)
     assert code == 0, said
