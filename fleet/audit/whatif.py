@@ -70,10 +70,14 @@ class Kept:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file: IO[bytes] = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-            _lock(self._file, path)
-            self._read(name)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or error}") from None
+        try:
+            _lock(self._file, path)
+            self._read(name)
+        except BaseException:
+            self._file.close()
+            raise
 
     def _read(self, name: str) -> None:
         whole = 0
@@ -153,7 +157,8 @@ async def decide_again(
         known = len(kept.again)
         if budget.messages is not None and known + running >= budget.messages:
             return False
-        return budget.usd is None or spent + (running * spent / known if known else 0.0) < budget.usd
+        likely = spent / known if known else 0.0
+        return budget.usd is None or (spent < budget.usd and spent + (running + 1) * likely <= budget.usd)
 
     async def lane(*, once: bool = False) -> None:
         nonlocal spent, running
