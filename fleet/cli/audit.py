@@ -11,8 +11,6 @@ __all__ = ["audit"]
 # name → (module and attribute, one line of help)
 _VERBS = {
     "list": ("fleet.cli.audit_list:list_", "List decisions, page by page."),
-    "stats": ("fleet.cli.audit_stats:stats", "Volumes, rates, latencies, tokens and cost."),
-    "export": ("fleet.cli.audit_export:export", "Write decisions as JSON lines, CSV or OpenTelemetry traces."),
     "label": ("fleet.cli.labels:label_", "Record what would have been right for a message."),
     "cases": ("fleet.cli.labels:cases_", "Write the labelled decisions as cases for `fleet eval`."),
     "verify": ("fleet.cli.audit_verify:verify", "Check the hash chain, and an anchor of it."),
