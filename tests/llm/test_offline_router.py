@@ -1,4 +1,4 @@
-"""What a dispatcher may rely on: the offline router answers every printed request with an action that the grammar takes."""
+"""The offline router answers every printed request with an action that the grammar takes."""
 
 import asyncio
 import json
