@@ -3,6 +3,7 @@
     FleetError                      2
     ├── ConfigError                 2  settings, application, prompts, warmup or examples do not fit together
     ├── InputError                  2  something a person or caller passed in is refused; nothing was written
+    ├── InboxFullError             75  as many messages wait as may; nothing was written, try again in `retry_after` s
     ├── HomeError                   2  the home folder cannot be used
     │   └── HomeBusyError           2  another worker holds the home
     ├── LedgerError                 2  the ledger cannot be read or written
@@ -29,6 +30,7 @@ __all__ = [
     "GraphError",
     "HomeBusyError",
     "HomeError",
+    "InboxFullError",
     "InputError",
     "LedgerError",
     "ModelAnswerError",
@@ -58,6 +60,19 @@ class ConfigError(FleetError):
 
 class InputError(FleetError):
     """The input was refused and nothing was written."""
+
+
+class InboxFullError(FleetError):
+    """As many messages wait to be routed as may; nothing was written. Try again in `retry_after` seconds."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[InboxFullError], tuple[str, int]]:
+        return (type(self), (self.message, self.retry_after))
 
 
 class HomeError(FleetError):

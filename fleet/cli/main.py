@@ -45,6 +45,7 @@ Exit codes:
   1    a check or verification found something
   2    input, configuration, home or usage was refused; nothing was left half-done
   70   fleet itself broke; the traceback says where
+  75   the inbox is full: nothing was written, try again later
   130  interrupted
   141  whoever read the output went away
 

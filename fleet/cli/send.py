@@ -27,7 +27,8 @@ __all__ = ["send"]
 def send(user: str, message_id: str, channel: str, session: str, home: Path | None, as_json: bool, text: str) -> None:
     """Put TEXT into the inbox, and print the message's id once it is durable.
 
-    TEXT `-` reads standard input. The same id again changes nothing, and says so.
+    TEXT `-` reads standard input. The same id again changes nothing, and says so. With exit code 75 the inbox is full:
+    nothing was sent, and the line on standard error says when to try again.
     """
     settings = load_settings(home)
     if text == "-":
@@ -35,7 +36,7 @@ def send(user: str, message_id: str, channel: str, session: str, home: Path | No
     message = Message(user, text, message_id, channel, session)
     check_message(message, settings.max_message_bytes)
     with Home(settings.home).open_ledger() as ledger:
-        accepted = accept_now(ledger, message, settings.max_message_bytes)
+        accepted = accept_now(ledger, message, settings.max_message_bytes, settings.inbox_limit)
     if as_json:
         print_json({"message_id": accepted.message_id, "new": accepted.new})
         return

@@ -24,7 +24,7 @@ from fleet.prompting.prompts import default_prompt, render_prompt
 from fleet.prompting.warmup import compile_warmup
 from fleet.routing.decider import Decider
 from fleet.runtime.home import Home
-from fleet.runtime.intake import Accepted, Message, accept, as_message
+from fleet.runtime.intake import Accepted, Intake, Message, as_message
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox, check_channels
@@ -119,6 +119,7 @@ class Fleet:
     async def _begin(self) -> None:
         root = self._graph.root
         worker = Worker(self._catalog, self.models.of, self.ledger, root, self._write, self.settings)
+        self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = Loop(
             self._catalog,
             root,
@@ -126,6 +127,7 @@ class Fleet:
             worker if self._workers else None,
             self._write,
             self._fail,
+            self._intake.waiting,
             self.settings.concurrency,
         )
         self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
@@ -216,10 +218,11 @@ class Fleet:
     async def accept(self, message: Any) -> Accepted:
         """Make a message durable in the inbox; routing follows by itself. `message`: see `as_message`.
 
-        Raises: InputError, LedgerError; nothing is written then.
+        Raises: InputError; InboxFullError, which says in `retry_after` when to try again; LedgerError. Nothing is
+        written then.
         """
         given = message if isinstance(message, Message) else as_message(message)
-        return await accept(self.ledger, given, self.settings.max_message_bytes)
+        return await self._intake.accept(given)
 
     async def reply_to(self, message_id: str) -> str:
         """Wait for the end of the turn that answers a message; what was replied, "" if nothing was.

@@ -1,21 +1,30 @@
-"""Intake: a message is accepted when it is durable, once per message id. Any process may do it."""
+"""Intake: a message is accepted when it is durable, once per message id. Any process may do it.
+
+While as many messages wait to be routed as the setting allows, more are refused, so that who sends slows down and
+what was accepted is not kept waiting without end. Processes that send at the same moment may go over by one each.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.errors import InputError, StaleWriteError
+from fleet.clock import now_us
+from fleet.errors import InboxFullError, InputError, LedgerError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
-from fleet.ledger.events import MessageAccepted
+from fleet.ledger.events import MessageAccepted, MessageDecided
 
-__all__ = ["Accepted", "Message", "accept", "accept_now", "as_message", "check_message"]
+__all__ = ["Accepted", "Intake", "Message", "accept_now", "as_message", "check_message"]
 
 _MAX_ID = 128
+_PACE = 20  # decisions that say how fast the inbox empties
+_LONGEST_S = 60  # to wait before another try
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
@@ -40,23 +49,56 @@ class Accepted:
     new: bool
 
 
-async def accept(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
-    """Make a message durable in the inbox.
+class Intake:
+    """Takes messages into the inbox of a running fleet.
 
-    Raises: InputError for an empty or too large text, an id or user that is no plain line, or an id that another
-    text has; LedgerError if it cannot be written. Nothing is written then.
+    `waiting` has the ids of those that are not routed yet, also while they are on their way to the disk; whoever
+    routes one takes it out.
     """
-    draft = _draft(message, max_bytes)
-    try:
-        await ledger.append(draft)
-    except StaleWriteError:
-        return _known(ledger, draft)
-    return Accepted(_id(draft), new=True)
+
+    def __init__(self, ledger: Ledger, max_bytes: int, limit: int) -> None:
+        self.waiting: set[str] = set()
+        self._ledger, self._max_bytes, self._limit = ledger, max_bytes, limit
+        self._pace = (0.0, 0)  # until when it holds, and the seconds after which to try again
+
+    async def accept(self, message: Message) -> Accepted:
+        """Make a message durable in the inbox.
+
+        Raises: InputError for an empty or too large text, an id or user that is no plain line, or an id that another
+        text has; InboxFullError; LedgerError if it cannot be written. Nothing is written then.
+        """
+        draft = _draft(message, self._max_bytes)
+        message_id = _id(draft)
+        new = message_id not in self.waiting
+        if new and self._limit and len(self.waiting) >= self._limit:
+            if self._ledger.version(draft.stream):
+                return _known(self._ledger, draft)
+            raise _full(len(self.waiting), self._limit, self._retry_after())
+        self.waiting.add(message_id)
+        try:
+            await self._ledger.append(draft)
+        except LedgerError as error:
+            if new:
+                self.waiting.discard(message_id)
+            if isinstance(error, StaleWriteError):
+                return _known(self._ledger, draft)
+            raise
+        return Accepted(message_id, new=True)
+
+    def _retry_after(self) -> int:
+        """The estimate, made once a second however many are refused."""
+        until, seconds = self._pace
+        if time.monotonic() >= until:
+            seconds = _retry_after(self._ledger, self._limit)
+            self._pace = (time.monotonic() + 1, seconds)
+        return seconds
 
 
-def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
-    """The same for a caller without an event loop; it returns when the message is durable."""
+def accept_now(ledger: Ledger, message: Message, max_bytes: int, limit: int = 0) -> Accepted:
+    """The same for any process, without an event loop; it returns when the message is durable. `limit` 0: none."""
     draft = _draft(message, max_bytes)
+    if limit and (waiting := ledger.pending_count("inbox")) >= limit and not ledger.version(draft.stream):
+        raise _full(waiting, limit, _retry_after(ledger, limit))
     try:
         ledger.append_now(draft)
     except StaleWriteError:
@@ -65,7 +107,7 @@ def accept_now(ledger: Ledger, message: Message, max_bytes: int) -> Accepted:
 
 
 def check_message(message: Message, max_bytes: int) -> None:
-    """Refuse what `accept` would refuse by itself, before anything is opened or made. Raises: InputError."""
+    """Refuse what intake would refuse by itself, before anything is opened or made. Raises: InputError."""
     _draft(message, max_bytes)
 
 
@@ -165,3 +207,20 @@ def _known(ledger: Ledger, draft: Draft) -> Accepted:
     ):
         raise InputError(f"message id {_id(draft)} was used before for another message; nothing was sent")
     return Accepted(_id(draft), new=False)
+
+
+def _full(waiting: int, limit: int, retry_after: int) -> InboxFullError:
+    return InboxFullError(
+        f"the inbox is full: {waiting} messages wait to be routed and at most {limit} may; nothing was sent; "
+        f"try again in {retry_after} s",
+        retry_after,
+    )
+
+
+def _retry_after(ledger: Ledger, limit: int) -> int:
+    """Whole seconds in which a tenth of the limit is routed, at the pace of the last decisions."""
+    last = list(ledger.read(types=(MessageDecided.TYPE,), newest_first=True, limit=_PACE))
+    if not last:
+        return _LONGEST_S
+    seconds = (now_us() - last[-1].at) / 1e6 / len(last) * limit / 10
+    return min(max(math.ceil(seconds), 1), _LONGEST_S)

@@ -26,7 +26,10 @@ __all__ = ["Loop"]
 
 
 class Loop:
-    """Schedules routing, turns and deliveries. `write` appends a draft and returns once it is applied."""
+    """Schedules routing, turns and deliveries. `write` appends a draft and returns once it is applied.
+
+    `waiting` is kept to the ids of the messages that are accepted and not routed.
+    """
 
     def __init__(
         self,
@@ -36,10 +39,11 @@ class Loop:
         worker: Worker | None,
         write: Callable[[Draft], Awaitable[Any]],
         failed: Callable[[BaseException], None],
+        waiting: set[str],
         concurrency: int,
     ) -> None:
         self._catalog, self._root, self._decider, self._worker, self._write = catalog, root, decider, worker, write
-        self._failed = failed
+        self._failed, self._waiting = failed, waiting
         self._views, self._threads = agent_views(catalog), ThreadViews(root)
         self._routing, self._turning = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
         self._lanes: dict[str, deque[tuple[Stored, MessageAccepted]]] = {}
@@ -56,6 +60,7 @@ class Loop:
         if isinstance(event, MessageAccepted):
             self._queue(stored, event)
         elif isinstance(event, MessageDecided):
+            self._waiting.discard(event.message_id)
             self._threads.forget(event.decision.thread_id)
             if event.decision.job_id:
                 self.wake(event.decision.job_id)
@@ -98,6 +103,7 @@ class Loop:
         return not left
 
     def _queue(self, stored: Stored, message: MessageAccepted) -> None:
+        self._waiting.add(message.message_id)
         lane = self._lanes.get(message.user)
         if lane is not None:
             lane.append((stored, message))

@@ -9,7 +9,7 @@ import pytest
 
 from fleet.errors import InputError
 from fleet.ledger.sqlite import SqliteLedger
-from fleet.runtime.intake import Accepted, Message, accept, accept_now, as_message
+from fleet.runtime.intake import Accepted, Intake, Message, accept_now, as_message
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def stored(ledger, message_id):
 
 async def test_a_message_with_an_id_is_accepted_once(ledger):
     message = Message("ana", "Friday is better", id="m-1", channel="web", metadata={"plan": "gold", "days": (1, 2)})
-    assert await accept(ledger, message, 1000) == Accepted("m-1", True)
-    assert await accept(ledger, message, 1000) == Accepted("m-1", False)
+    assert await Intake(ledger, 1000, 0).accept(message) == Accepted("m-1", True)
+    assert await Intake(ledger, 1000, 0).accept(message) == Accepted("m-1", False)
     assert accept_now(ledger, message, 1000) == Accepted("m-1", False)
     (only,) = stored(ledger, "m-1")
     assert (only.user, only.event.text, only.event.channel, only.event.metadata) == (
@@ -34,15 +34,15 @@ async def test_a_message_with_an_id_is_accepted_once(ledger):
 
 
 async def test_an_id_that_another_message_has_is_refused(ledger):
-    await accept(ledger, Message("ana", "one", id="m-1"), 1000)
+    await Intake(ledger, 1000, 0).accept(Message("ana", "one", id="m-1"))
     for other in (Message("ana", "two", id="m-1"), Message("bo", "one", id="m-1")):
         with pytest.raises(InputError, match="m-1 was used before for another message"):
-            await accept(ledger, other, 1000)
+            await Intake(ledger, 1000, 0).accept(other)
     assert len(stored(ledger, "m-1")) == 1
 
 
 async def test_without_an_id_one_is_made(ledger):
-    ids = {(await accept(ledger, Message("ana", "same"), 1000)).message_id for _ in range(3)}
+    ids = {(await Intake(ledger, 1000, 0).accept(Message("ana", "same"))).message_id for _ in range(3)}
     assert len(ids) == 3
     assert all(each.startswith("msg_") for each in ids)
 
@@ -75,7 +75,7 @@ async def test_without_an_id_one_is_made(ledger):
 )
 async def test_what_is_no_message_is_refused_in_one_line(ledger, message, why):
     with pytest.raises(InputError, match=why) as refused:
-        await accept(ledger, message, 100)
+        await Intake(ledger, 100, 0).accept(message)
     assert "\n" not in refused.value.message
     assert refused.value.message.endswith("nothing was sent")
     with pytest.raises(InputError, match=why):
@@ -85,7 +85,7 @@ async def test_what_is_no_message_is_refused_in_one_line(ledger, message, why):
 
 @pytest.mark.parametrize("language", ["", "en", "pt-BR", "zh-Hant-TW", "de_AT"])
 async def test_languages_are_tags(ledger, language):
-    accepted = await accept(ledger, Message("ana", "hi", language=language), 100)
+    accepted = await Intake(ledger, 100, 0).accept(Message("ana", "hi", language=language))
     assert stored(ledger, accepted.message_id)[0].event.language == language.replace("_", "-")
 
 
