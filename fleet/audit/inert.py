@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.prompting.quote import quote
 
-__all__ = ["inert", "inert_json", "name", "visible"]
+__all__ = ["inert", "inert_json", "json_line", "name", "visible"]
 
 _PLAIN = re.compile(r"[\w.:@+/()#~<>-]+(?: [\w.:@+/()#~<>-]+)*", re.ASCII)
 _HARMLESS = re.compile(r"([<>`])")
@@ -29,6 +29,14 @@ def inert_json(value: Any, limit: int = 0) -> str:
     text = json.dumps(value, ensure_ascii=False)
     cut = text if not limit or len(text) <= limit else text[:limit] + "…"
     return "".join(part if part in "<>`" else _unquoted(part) for part in _HARMLESS.split(cut))
+
+
+def json_line(value: Any) -> str:
+    """A JSON value on one line that reads back as the same; what a terminal would act on is escaped in its strings."""
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
 
 
 def name(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from fleet.audit.declared import Declarations
 from fleet.audit.labels import Label, right
 from fleet.audit.past import Moment, moments
+from fleet.audit.whole_file import whole_file
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger
 from fleet.ledger.events import MessageDecided
@@ -69,13 +69,14 @@ def write_cases(folder: Path, cases: Iterator[LabelledCase], declared: Declarati
         agents["agents"] = {**known, **agents["agents"]}
     if found:  # what was declared last wins
         agents["agents"] |= offered_agents(declared, found[-1].seq)["agents"]
-    lines = (json.dumps(each.case, ensure_ascii=False) + "\n" for each in found)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder / CASES_FILE, "".join(lines))
-        _write(folder / OFFERED_FILE, json.dumps(agents, ensure_ascii=False, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror or error}") from None
+    with whole_file(folder / CASES_FILE) as file:
+        file.writelines((json.dumps(each.case, ensure_ascii=False) + "\n").encode() for each in found)
+    with whole_file(folder / OFFERED_FILE) as file:
+        file.write((json.dumps(agents, ensure_ascii=False, indent=2) + "\n").encode())
     return found
 
 
@@ -136,11 +137,3 @@ def _offered(view: AgentView) -> dict[str, Any]:
         "capabilities": list(view.capabilities),
         "examples": [title for _, title in view.examples],
     }
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a file in place whole: a reader never sees half of it."""
-    new = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)

@@ -12,7 +12,7 @@ from typing import Any, cast
 from fleet.audit.redact import KEPT, redact_lines, redact_text, redact_value
 from fleet.ledger.base import Ledger, Stored
 
-__all__ = ["RedactingFilter", "redacted"]
+__all__ = ["RedactingFilter", "redacted", "redacted_event"]
 
 _FIELD = re.compile(r'(?<=\s)(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 
@@ -30,10 +30,10 @@ class _Redacted:
         self._ledger = ledger
 
     def read(self, **which: Any) -> Iterator[Stored]:
-        return map(_without, self._ledger.read(**which))
+        return map(redacted_event, self._ledger.read(**which))
 
     def read_stream(self, stream: str, *, after: int = 0) -> list[Stored]:
-        return [_without(each) for each in self._ledger.read_stream(stream, after=after)]
+        return [redacted_event(each) for each in self._ledger.read_stream(stream, after=after)]
 
     def blob(self, hash: str) -> bytes:  # noqa: A002 - the field's name
         return redact_lines(self._ledger.blob(hash).decode("utf-8", "replace")).encode()
@@ -42,7 +42,8 @@ class _Redacted:
         return getattr(self._ledger, name)
 
 
-def _without(stored: Stored) -> Stored:
+def redacted_event(stored: Stored) -> Stored:
+    """The event with its free text redacted."""
     data = stored.event.model_dump(mode="json")
     clean = redact_value(data)
     return stored if clean == data else replace(stored, event=type(stored.event).model_validate(clean))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fleet.audit.cases import Case
 from fleet.audit.scoring import Outcome
 from fleet.audit.significance import Paired
+from fleet.audit.whole_file import whole_file
 from fleet.errors import InputError
 
 __all__ = ["Against", "Run", "compare_runs", "read_run", "save_run"]
@@ -76,10 +77,8 @@ class Against:
 
 def save_run(path: Path, run: Run) -> None:
     """Write a run to a file, in place of what is there. Raises: InputError."""
-    try:
-        path.write_text(run.model_dump_json() + "\n", "utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    with whole_file(path) as file:
+        file.write(run.model_dump_json().encode() + b"\n")
 
 
 def read_run(path: Path) -> Run:

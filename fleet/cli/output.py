@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 import click
+
+from fleet.audit.inert import json_line
 
 __all__ = ["print_json", "print_json_lines"]
 
@@ -15,23 +16,16 @@ _AT_ONCE = 100  # lines of a long list in one write
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line; what a terminal would act on is escaped within its strings."""
-    click.echo(_line(value))
+    click.echo(json_line(value))
 
 
 def print_json_lines(values: Iterable[Any]) -> None:
     """Print many, a line each, in bounded memory."""
     lines: list[str] = []
     for value in values:
-        lines.append(_line(value))
+        lines.append(json_line(value))
         if len(lines) == _AT_ONCE:
             click.echo("\n".join(lines))
             lines.clear()
     if lines:
         click.echo("\n".join(lines))
-
-
-def _line(value: Any) -> str:
-    line = json.dumps(value, ensure_ascii=False, default=str)
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)

@@ -81,3 +81,8 @@ def test_the_example_runs_as_it_stands_and_prints_what_it_shows(tmp_path):
 def test_no_link_in_the_readme_is_dead():
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_columns_of_an_export_are_those_listed() -> None:
+    listed = README.partition("- **CSV** has these columns")[2].partition(":\n")[2].partition(". A cell")[0]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == COLUMNS

@@ -1,0 +1,94 @@
+"""`fleet audit export`: the decisions on record, for other tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from fleet.audit.decisions import Filter, decisions
+from fleet.audit.export import Format
+from fleet.audit.whole_file import whole_file
+from fleet.cli.filters import filter_options
+from fleet.cli.options import home_option, redact_option
+from fleet.cli.reading import reading
+from fleet.ledger.base import Ledger, Stored
+
+__all__ = ["export_"]
+
+# name → module and attribute of a `fleet.audit.export.Format`, loaded when it is asked for
+_FORMATS = {"jsonl": "fleet.audit.export:json_lines", "csv": "fleet.audit.export:csv_lines"}
+_USUAL = "jsonl"
+_AT_ONCE = 64 * 1024  # bytes of output in one write
+
+
+@click.command("export")
+@filter_options
+@click.option("--format", "named", type=click.Choice(list(_FORMATS)), help=f"[by the ending of --out, else {_USUAL}]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, whole or not at all [stdout]."
+)
+@redact_option
+@home_option
+def export_(wanted: Filter, named: str | None, out: Path | None, redact: bool, home: Path | None) -> None:
+    """Write decisions out, in the order decided, in bounded memory.
+
+    As JSON lines (everything on record about each) or CSV (a line each, for a spreadsheet). It ends with the decision
+    that was the last when it began; the next export goes on from there with --after SEQ. A worker may run meanwhile.
+    """
+    ending = out.suffix.removeprefix(".").lower() if out else ""
+    kind = named or (ending if ending in _FORMATS else _USUAL)
+    with reading(home) as ledger:
+        end = ledger.head()[0] + 1
+        found = _Counted(decisions(ledger, replace(wanted, before=min(wanted.before or end, end))))
+        seen, shown = _seen(ledger, found, redact)
+        text = _format(kind)(seen, shown)
+        if out is None:
+            sys.stdout.buffer.writelines(_joined(text))
+            return
+        with whole_file(out) as file:
+            file.writelines(_joined(text))
+    click.echo(f"{found.count} decisions in {out}")
+
+
+def _seen(ledger: Ledger, found: Iterable[Stored], redact: bool) -> tuple[Ledger, Iterable[Stored]]:
+    """Both as the format sees them. What is looked for is looked for in the words of the record."""
+    if not redact:
+        return ledger, found
+    from fleet.audit.redacted import redacted, redacted_event  # its rules take time to compile
+
+    return redacted(ledger), map(redacted_event, found)
+
+
+def _format(kind: str) -> Format:
+    module, _, attribute = _FORMATS[kind].partition(":")
+    found: Format = getattr(import_module(module), attribute)
+    return found
+
+
+def _joined(parts: Iterable[str]) -> Iterator[bytes]:
+    """The text as UTF-8, in pieces worth a write."""
+    piece = bytearray()
+    for part in parts:
+        piece += part.encode()
+        if len(piece) >= _AT_ONCE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+class _Counted:
+    """Decisions as they go by, counted."""
+
+    def __init__(self, found: Iterable[Stored]) -> None:
+        self.count = 0
+        self._found = found
+
+    def __iter__(self) -> Iterator[Stored]:
+        for each in self._found:
+            self.count += 1
+            yield each
