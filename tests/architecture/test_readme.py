@@ -10,6 +10,7 @@ from dataclasses import fields
 
 from source_tree import PACKAGE, ROOT
 
+from fleet.audit.export import COLUMNS
 from fleet.settings import ROWS, Settings
 
 README = (ROOT / "README.md").read_text("utf-8")
