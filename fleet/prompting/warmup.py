@@ -29,7 +29,7 @@ class Transcript:
     def print(self, *values: Any, sep: str | None = " ", end: str | None = "\n", file: IO[str] | None = None,
               flush: bool = False) -> None:  # fmt: skip
         """What `print` is in warmup code; output that names a file goes there instead."""
-        text = (" " if sep is None else sep).join([str(value) for value in values]) + ("\n" if end is None else end)
+        text = (" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end)
         if file is None:
             self._parts.append(text)
         else:

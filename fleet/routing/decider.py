@@ -6,6 +6,7 @@ router on the same transcript; the application's default agent; a person.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ class Decider:
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
         self._sample = Blob.of(_sample(catalog, settings.candidates))
+        self._calls = asyncio.Semaphore(settings.concurrency)
 
     async def decide(self, facts: Facts, queue_us: int = 0) -> Decided:
         """Decide where one message goes; `queue_us` is how long it has waited.
@@ -88,7 +90,10 @@ class Decider:
             rungs.insert(0, ("", self._router))
         attempts: list[Attempt] = []
         for rung, model in rungs:
-            thought = await self._ask(model, shown)
+            began = time.perf_counter_ns()
+            async with self._calls:
+                latency["queue"] = latency.get("queue", 0) + _since(began)
+                thought = await self._ask(model, shown)
             attempts += thought.attempts
             for stage, took in thought.latency_us.items():
                 latency[stage] = latency.get(stage, 0) + took

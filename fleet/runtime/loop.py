@@ -45,7 +45,8 @@ class Loop:
         self._catalog, self._root, self._decider, self._worker, self._write = catalog, root, decider, worker, write
         self._failed, self._waiting = failed, waiting
         self._views, self._threads = agent_views(catalog), ThreadViews(root)
-        self._routing, self._turning = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
+        # More are routed than may call the model: while calls are out, others are read, written and made durable.
+        self._routing, self._turning = asyncio.Semaphore(2 * concurrency), asyncio.Semaphore(concurrency)
         self._lanes: dict[str, deque[tuple[Stored, MessageAccepted]]] = {}
         self._jobs: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()

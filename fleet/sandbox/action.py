@@ -19,7 +19,7 @@ from typing import Any
 
 from fleet.sandbox.block import read_block
 from fleet.sandbox.characters import UNPRINTABLE, quoted
-from fleet.sandbox.tokens import scan
+from fleet.sandbox.tokens import scan_block
 from fleet.sandbox.verdicts import (
     VERDICTS,
     printed_agents,
@@ -121,7 +121,7 @@ def parse_action(
 
 
 def _read_call(code: str) -> ast.Call:
-    found = scan(code)
+    found = scan_block(code)
     if found.too_complex:
         raise rejected("too_complex")
     if found.fault_line is not None:

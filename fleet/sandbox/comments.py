@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.sandbox.block import fences_of
 from fleet.sandbox.characters import ILLEGAL
-from fleet.sandbox.tokens import scan
+from fleet.sandbox.tokens import scan_block
 
 __all__ = ["MAX_COMMENT_CHARS", "comments_of"]
 
@@ -27,7 +27,7 @@ def comments_of(output: str) -> str:
     start, stop = (fences[0].line, fences[-1].line if len(fences) > 1 else len(lines)) if fences else (0, 0)
     fenced = {fence.line for fence in fences}
     inside = "\n".join(line for number, line in enumerate(lines[:stop]) if number > start and number not in fenced)
-    found = [*_marked(lines[:start]), *scan(inside).comments, *_marked(lines[stop:])]
+    found = [*_marked(lines[:start]), *scan_block(f"{inside}\n").comments, *_marked(lines[stop:])]
     texts = [ILLEGAL.sub("\ufffd", comment).lstrip("#").strip() for comment in found]
     text = "\n".join(filter(None, texts))
     return text if len(text) <= MAX_COMMENT_CHARS else text[: MAX_COMMENT_CHARS - 1] + "…"
