@@ -43,7 +43,7 @@ ROWS = (
     Row("fallback_model", "offline:router", "model", "Decides when the router's answers are refused or it is down."),
     Row("anthropic_api_key", "", "secret", "Key for anthropic:* models."),
     Row("anthropic_base_url", "", "URL", "Another server that speaks the Messages API; empty: the provider's own."),
-    Row("concurrency", 50, "calls", "Messages routed, and turns run, at the same time."),
+    Row("concurrency", 50, "calls", "Model calls for routing at the same time, and as many turns."),
     Row("candidates", 5, "threads", "The sender's most recent threads that the router is shown."),
     Row("history", 40, "entries", "Entries of a thread's conversation that its worker is shown."),
     Row("max_steps", 12, "steps", "Model and tool steps in one turn before it ends as failed."),

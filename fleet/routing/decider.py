@@ -90,9 +90,10 @@ class Decider:
             rungs.insert(0, ("", self._router))
         attempts: list[Attempt] = []
         for rung, model in rungs:
-            began = time.perf_counter_ns()
+            began = time.perf_counter_ns() if self._calls.locked() else 0
             async with self._calls:
-                latency["queue"] = latency.get("queue", 0) + _since(began)
+                if began:
+                    latency["queue"] = latency.get("queue", 0) + _since(began)
                 thought = await self._ask(model, shown)
             attempts += thought.attempts
             for stage, took in thought.latency_us.items():

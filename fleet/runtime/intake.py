@@ -187,6 +187,8 @@ def _is_line(value: object) -> bool:
 
 def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata as it will be read back. Raises: InputError if it is no JSON object of valid text and numbers."""
+    if not given:
+        return {}
     try:
         body = json.dumps(dict(given), allow_nan=False, ensure_ascii=False)
         body.encode()

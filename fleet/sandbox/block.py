@@ -31,7 +31,7 @@ def fences_of(lines: Sequence[str]) -> list[Fence]:
     return [
         Fence(number, not match["indent"] and match["ticks"] == "```", match["info"].strip())
         for number, line in enumerate(lines)
-        if (match := _FENCE.match(line)) is not None
+        if ("```" in line or "~~~" in line) and (match := _FENCE.match(line)) is not None
     ]
 
 
