@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleet.agents.tool import AppEvent, ToolContext, reducer, tool
     from fleet.errors import FleetError, ToolError
     from fleet.graph.db import db0, memo
-    from fleet.routing.gates import DispatchAction, DispatchResult
+    from fleet.routing.gates import DispatchAction, Dispatcher, DispatchResult
     from fleet.runtime.fleet import Fleet
     from fleet.runtime.intake import Message
     from fleet.runtime.outbox import Reply
@@ -34,6 +34,7 @@ __all__ = [
     "DialogAgent",
     "DispatchAction",
     "DispatchResult",
+    "Dispatcher",
     "Fleet",
     "FleetError",
     "Message",
@@ -60,7 +61,7 @@ _HOMES = {
     "fleet.agents.tool": ("AppEvent", "ToolContext", "reducer", "tool"),
     "fleet.errors": ("FleetError", "ToolError"),
     "fleet.graph.db": ("db0", "memo"),
-    "fleet.routing.gates": ("DispatchAction", "DispatchResult"),
+    "fleet.routing.gates": ("DispatchAction", "DispatchResult", "Dispatcher"),
     "fleet.runtime.fleet": ("Fleet",),
     "fleet.runtime.intake": ("Message",),
     "fleet.runtime.outbox": ("Reply",),

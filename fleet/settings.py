@@ -38,12 +38,24 @@ _MAY_BE_ZERO = frozenset({"model_retries", "inbox_limit"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
-    Row("router_model", "", "model", "Routes messages; empty: Claude with a key, else offline:router."),
+    Row(
+        "router_model",
+        "",
+        "model",
+        "Routes messages; empty: Claude with a key, else offline:router; none: nobody.",
+    ),
     Row("worker_model", "", "model", "Answers in threads; empty: Claude with a key, else offline:worker."),
     Row("fallback_model", "offline:router", "model", "Decides when the router's answers are refused or it is down."),
     Row("anthropic_api_key", "", "secret", "Key for anthropic:* models."),
     Row("anthropic_base_url", "", "URL", "Another server that speaks the Messages API; empty: the provider's own."),
     Row("concurrency", 50, "calls", "Model calls for routing at the same time, and as many turns."),
+    Row("gate_timeout_s", 5.0, "seconds", "Longest wait for one asynchronous gate."),
+    Row(
+        "gate_failures",
+        "stop",
+        "",
+        "A gate that raises or is late: stop (an error on record), or pass the message on.",
+    ),
     Row("candidates", 5, "threads", "The sender's most recent threads that the router is shown."),
     Row("history", 40, "entries", "Entries of a thread's conversation that its worker is shown."),
     Row("max_steps", 12, "steps", "Model and tool steps in one turn before it ends as failed."),
@@ -76,6 +88,8 @@ class Settings:
     anthropic_api_key: str = ""
     anthropic_base_url: str = ""
     concurrency: int = 50
+    gate_timeout_s: float = 5.0
+    gate_failures: str = "stop"
     candidates: int = 5
     history: int = 40
     max_steps: int = 12

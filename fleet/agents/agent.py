@@ -138,9 +138,9 @@ class MessageDispatcher:
 
     @property
     def model(self) -> str:
-        """`provider:model` that decides, or "" for the setting router_model; `_metadata["MODEL"]` counts too."""
+        """`provider:model` that decides, none, or "" for the setting router_model; `_metadata["MODEL"]` counts too."""
         name = self._model or str(self._metadata.get("MODEL", ""))
-        return name if ":" in name else ""
+        return name if ":" in name or name == "none" else ""
 
     @property
     def context(self) -> Mapping[str, Any]:

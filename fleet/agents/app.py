@@ -17,7 +17,9 @@ class App:
     """What `fleet worker --app MODULE:ATTR` runs.
 
     `data` is the folder with prompts/, warmup/ and examples_db/ (None: the built-in defaults serve);
-    `gate(message)` may settle a message before any model (a `DispatchResult`, or None to pass);
+    `gate` is a function, a `Dispatcher` or a list of them, asked in order, that may settle a message before any model
+    (a `DispatchResult`, or None to pass); None: a message that names its session goes to the session's thread, `[]`:
+    every message is the router's;
     `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
     found. `path` is the MODULE:ATTR that it was imported by, "" if it was built on the spot.
@@ -33,7 +35,7 @@ class App:
         agents: Iterable[Agent],
         dispatcher: MessageDispatcher | None = None,
         data: Path | str | None = None,
-        gate: Callable[..., Any] | None = None,
+        gate: Callable[..., Any] | Iterable[Callable[..., Any]] | None = None,
         preferred_language_for: Callable[[Any], str | None] | None = None,
         default_agent: str = "",
         on_result: Callable[..., Any] | None = None,
@@ -41,6 +43,11 @@ class App:
         self.name = name
         declared = tuple(agents)
         self.dispatcher = dispatcher or MessageDispatcher()
+        if not isinstance(self.dispatcher, MessageDispatcher):
+            raise ConfigError(
+                f"application {name}: dispatcher is a MessageDispatcher, not {type(dispatcher).__name__}; "
+                "what settles messages before the model is gate=…"
+            )
         self.agents: dict[str, Agent] = {}
         for agent in declared:
             if not isinstance(agent, Agent):
@@ -52,7 +59,7 @@ class App:
         if default_agent and default_agent not in self.agents:
             raise ConfigError(f"default_agent {default_agent!r} is none of {', '.join(self.agents)}")
         self.data = Path(data) if data is not None else None
-        self.gate = gate
+        self.gate = list(gate) if isinstance(gate, Iterable) else gate
         self.preferred_language_for = preferred_language_for
         self.default_agent = default_agent
         self.on_result = on_result

@@ -116,6 +116,7 @@ def row_of(stored: Stored) -> dict[str, Any]:
         "language": decision.language,
         "default_example_id": decision.default_example_id,
         "reason": decision.reason,
+        "gate": decision.gate,
         "gate_reason": decision.gate_reason,
         "fallback_reason": decision.fallback_reason,
         "model": decision.attempts[-1].model if decision.attempts else "",

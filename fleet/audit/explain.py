@@ -154,7 +154,9 @@ def _where(decision: Decision) -> str:
 def _by(decision: Decision) -> str:
     model = name(decision.attempts[-1].model) if decision.attempts else "no model"
     if decision.by == "gate":
-        return "the application's gate decided"
+        if decision.gate == "session":
+            return "the session that it belongs to decided"
+        return f"the gate {name(decision.gate)} decided" if decision.gate else "the application's gate decided"
     if decision.fallback == "router":
         return f"the fallback router {model} decided"
     if decision.fallback == "agent":

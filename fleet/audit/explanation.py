@@ -153,6 +153,7 @@ class Explanation:
             "language": decision.language,
             "default_example_id": decision.default_example_id,
             "reason": decision.reason,
+            "gate": decision.gate,
             "gate_reason": decision.gate_reason,
             "fallback": decision.fallback,
             "fallback_reason": decision.fallback_reason,

@@ -62,9 +62,11 @@ def _reasons(decision: Decision) -> list[RenderableType]:
             _heading("The model's stated reason (its own words, not a fact)"),
             _pairs(("it said", "\n".join(lines))),
         ]
-    if decision.by == "gate":
+    if decision.gate_reason:
         lines = [inert(line, _TEXT) for line in decision.gate_reason.splitlines()]
-        parts += [_heading("The gate decided"), _pairs(("reason", "\n".join(lines)))]
+        decided = "The gate decided" if decision.by == "gate" else "A gate failed, and the message went on"
+        gate = name(decision.gate) if decision.gate else ""
+        parts += [_heading(decided), _pairs(("gate", gate), ("reason", "\n".join(lines)))]
     if decision.fallback:
         rungs = {
             "router": "The fallback router decided in the model's place.",

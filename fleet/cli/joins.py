@@ -153,6 +153,10 @@ def _safely(problems: Iterator[str]) -> Iterator[str]:
 def _models(app: App, settings: Settings) -> Iterator[Finding]:
     chosen = {"router": app.dispatcher.model or default_model("route", settings), "fallback": settings.fallback_model}
     chosen |= {role: agent.model or default_model("work", settings) for role, agent in app.agents.items()}
+    if chosen["router"] == "none":
+        del chosen["router"], chosen["fallback"]
+    elif chosen["fallback"] == "none":
+        del chosen["fallback"]
     for name in dict.fromkeys(chosen.values()):
         users = ", ".join(who for who, model in chosen.items() if model == name)
         yield _finding("models", name or "(none)", _raised(lambda name=name: _resolve(name, settings)), f"for {users}")  # type: ignore[misc]

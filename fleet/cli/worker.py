@@ -66,4 +66,5 @@ def models_line(fleet: Fleet) -> str:
     names = dict(fleet.models.names)
     router = names.pop("router")
     names.pop("fallback")
+    router = "gates alone" if router == "none" else router
     return f"{router} routing and {', '.join(dict.fromkeys(names.values()))} answering"

@@ -50,8 +50,9 @@ class Decision(Record):
 
     `transcript` and `prompt` are blob hashes of what the model was shown; `prompt_name` is the template's file;
     `candidates`, `agents` and `examples` (role → ids) are exactly what was printed; `reason` is the model's
-    comments; `gate_reason` is the gate's own; `fallback` names the rung that decided, `fallback_reason` why;
-    `latency_us` maps a stage (queue, gate, warmup, prompt, model, parse) to its duration.
+    comments; `gate` names the gate that settled it, or failed, `gate_reason` has its words or traceback; `fallback`
+    names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
+    model, parse) to its duration.
     """
 
     by: DecidedBy
@@ -64,6 +65,7 @@ class Decision(Record):
     language: str = ""
     default_example_id: int | None = None
     reason: str = ""
+    gate: str = ""
     gate_reason: str = ""
     fallback: Literal["", "router", "agent", "human"] = ""
     fallback_reason: str = ""

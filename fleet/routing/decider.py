@@ -1,16 +1,15 @@
-"""One decision: gate, candidates, warmup, model, action, and the fallback ladder. It writes nothing.
+"""One decision: gates, candidates, warmup, model, action, and the fallback ladder. It writes nothing.
 
 The ladder, each rung on record as what it is: the router's model (with one corrective retry); the deterministic
-router on the same transcript; the application's default agent; a person.
+router on the same transcript; the application's default agent; a person. A fleet without a routing model has the last
+two alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from fleet.agents.catalog import Catalog
@@ -22,8 +21,9 @@ from fleet.llm.base import Model
 from fleet.prompting.prompts import render_prompt
 from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import MessageView, ThreadView, UserView
+from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts, agent_views
-from fleet.routing.gates import DispatchAction, DispatchResult, run_gate
+from fleet.routing.settling import Settling
 from fleet.routing.shown import Shown, show, show_plain
 from fleet.routing.thinking import Thought, ask
 from fleet.sandbox import DispatchTo, StartNewThread
@@ -34,28 +34,19 @@ __all__ = ["Decided", "Decider"]
 Rung = Literal["", "router", "agent", "human"]
 
 
-@dataclass(frozen=True)
-class Decided:
-    """A decision as it will be recorded, and the bulky texts that it names by hash.
-
-    `decision.thread_id` is set where an existing thread is continued; a new thread's ids are given when the decision
-    is written. `key` is a gate's, for the thread that it routes to.
-    """
-
-    decision: Decision
-    blobs: tuple[Blob, ...] = ()
-    key: str = ""
-
-
 class Decider:
     """Decides about messages for one application. Prompts are rendered, and so checked, when it is built.
 
-    Raises: ConfigError for a prompt that does not render.
+    Without a `router` no model is asked, not even `fallback`: gates settle what they can, the rest is the default
+    agent's or a person's. Raises: ConfigError for a prompt that does not render, or a gate that is none.
     """
 
-    def __init__(self, catalog: Catalog, router: Model, fallback: Model, settings: Settings, code_version: str) -> None:
+    def __init__(
+        self, catalog: Catalog, router: Model | None, fallback: Model | None, settings: Settings, code_version: str
+    ) -> None:
         self._catalog, self._router, self._fallback, self._settings = catalog, router, fallback, settings
         self._code_version = code_version
+        self._settling = Settling(catalog, settings, code_version)
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
         self._sample = Blob.of(_sample(catalog, settings.candidates))
@@ -67,12 +58,13 @@ class Decider:
         Never raises for what a gate, warmup or model did: the record says what happened, and the next rung decides.
         """
         latency: dict[str, int] = {"queue": queue_us} if queue_us else {}
-        if self._catalog.app.gate is not None:
-            began = time.perf_counter_ns()
-            settled = await self._ask_gate(facts)
-            latency["gate"] = _since(began)
-            if settled is not None:
-                return self._gated(settled, facts, latency)
+        settled = await self._settling.settle(facts, latency)
+        if isinstance(settled, Decided):
+            return settled
+        decided = await self._ask_models(facts, latency) if self._router else self._unasked(facts, latency)
+        return decided if settled is None else settled.on(decided)
+
+    async def _ask_models(self, facts: Facts, latency: dict[str, int]) -> Decided:
         began = time.perf_counter_ns()
         count = self._settings.candidates
         failures: list[str] = []
@@ -85,11 +77,13 @@ class Decider:
         return await self._think(facts, shown, failures, latency)
 
     async def _think(self, facts: Facts, shown: Shown, failures: list[str], latency: dict[str, int]) -> Decided:
-        rungs: list[tuple[Rung, Model]] = [("router", self._fallback)]
+        rungs: list[tuple[Rung, Model | None]] = [("router", self._fallback)]
         if not failures:
             rungs.insert(0, ("", self._router))
         attempts: list[Attempt] = []
         for rung, model in rungs:
+            if model is None:
+                continue
             began = time.perf_counter_ns() if self._calls.locked() else 0
             async with self._calls:
                 if began:
@@ -101,13 +95,24 @@ class Decider:
             if thought.action is not None:
                 return self._acted(facts, shown, thought, rung, failures, attempts, latency)
             failures.append(thought.failure)
+        placed = self._last_resort(shown.roles, shown.language)
+        return self._record(shown, attempts, latency, fallback_reason="; ".join(failures), **placed)
+
+    def _unasked(self, facts: Facts, latency: dict[str, int]) -> Decided:
+        """What becomes of a message that no gate settled in a fleet without a routing model."""
+        reason = "nothing settled it before a model, and this fleet has no routing model"
+        placed = self._last_resort(tuple(facts.agents), facts.language)
+        return Decided(Decision(latency_us=latency, code_version=self._code_version, fallback_reason=reason, **placed))
+
+    def _last_resort(self, roles: tuple[str, ...], language: str) -> dict[str, Any]:
+        """The default agent, if it may be given the message, else a person."""
         default = self._catalog.app.default_agent
-        placed: dict[str, Any] = {"outcome": "human", "fallback": "human"}
-        if default in shown.roles:
-            placed = {"outcome": "start_new_thread", "fallback": "agent", "agent": default, "language": shown.language}
-        return self._record(
-            shown, attempts, latency, by="fallback", fallback_reason="; ".join(failures), **placed
-        )  # fmt: skip
+        if default not in roles:
+            return {"by": "fallback", "outcome": "human", "fallback": "human"}
+        return {
+            "by": "fallback", "outcome": "start_new_thread", "fallback": "agent", "agent": default,
+            "language": language,
+        }  # fmt: skip
 
     async def _ask(self, model: Model, shown: Shown) -> Thought:
         return await ask(
@@ -176,32 +181,6 @@ class Decider:
             **fields,
         )
         return Decided(decision, (self._sample, transcript, self._prompt))
-
-    async def _ask_gate(self, facts: Facts) -> DispatchResult | str | None:
-        """What the gate said; a str is the traceback of what it raised."""
-        gate = self._catalog.app.gate
-        if gate is None:
-            return None
-        try:
-            return await run_gate(gate, facts.message)
-        except Exception:  # the application's own code: whatever it raises is on record, and the message is not lost
-            return traceback.format_exc(limit=8)
-
-    def _gated(self, said: DispatchResult | str, facts: Facts, latency: dict[str, int]) -> Decided:
-        base: dict[str, Any] = {"by": "gate", "latency_us": latency, "code_version": self._code_version}
-        if isinstance(said, str):
-            return Decided(Decision(outcome="error", gate_reason=said, **base))
-        base["gate_reason"] = said.reason or said.action.value
-        if said.action is DispatchAction.DROP:
-            return Decided(Decision(outcome="drop", **base))
-        agent = said.agent or self._catalog.app.default_agent or next(iter(self._catalog.roles))
-        if said.action is DispatchAction.ERROR or agent not in self._catalog.roles:
-            if said.action is not DispatchAction.ERROR:
-                base["gate_reason"] = f"the gate named the agent {agent!r}, which is not declared"
-            return Decided(Decision(outcome="error", **base))
-        name = "".join(each for each in said.key if each.isprintable())[:80]
-        decision = Decision(outcome="start_new_thread", agent=agent, language=facts.language, name=name, **base)
-        return Decided(decision, key=said.key if said.action is DispatchAction.ROUTE else "")
 
 
 def _sample(catalog: Catalog, count: int) -> str:

@@ -27,13 +27,17 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the warmup of one decision can ask for. `recent(count)` gives threads, newest first."""
+    """Everything that one decision can ask for. `recent(count)` gives threads, newest first.
+
+    `thread(id)` is one of the sender's own, however old and whoever's; None if there is none such.
+    """
 
     message: MessageView
     now: datetime
     agents: Mapping[str, AgentView]
     recent: Callable[[int], Sequence[ThreadView]]
     language_of: Callable[[Any], str | None]
+    thread: Callable[[str], ThreadView | None] = lambda thread_id: None
 
     @property
     def language(self) -> str:
@@ -103,4 +107,8 @@ def facts_of(
     def recent(count: int) -> list[ThreadView]:
         return [] if known is None else threads.recent(known, agents, count)
 
-    return Facts(MessageView.of(message, language), now, agents, recent, preferred)
+    def thread(thread_id: str) -> ThreadView | None:
+        found = root.threads.get(thread_id)
+        return threads[thread_id] if found is not None and found.user == message.user else None
+
+    return Facts(MessageView.of(message, language), now, agents, recent, preferred, thread)

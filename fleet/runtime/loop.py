@@ -17,7 +17,8 @@ from fleet.clock import now, now_us
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded
-from fleet.routing.decider import Decided, Decider
+from fleet.routing.decided import Decided
+from fleet.routing.decider import Decider
 from fleet.routing.facts import ThreadViews, agent_views, facts_of
 from fleet.runtime.outbox import Outbox
 from fleet.workers.worker import Worker
@@ -156,13 +157,8 @@ class Loop:
             return decision.model_copy(update={"job_id": thread.job})
         if decision.outcome != "start_new_thread":
             return decision
-        seed = "\n".join(("key", message.user, decision.agent, decided.key)) if decided.key else message.message_id
-        name = hashlib.sha256(seed.encode()).hexdigest()[:16]
-        known = self._root.threads.get(f"thr_{name}")
-        update: dict[str, Any] = {"thread_id": f"thr_{name}", "job_id": f"job_{name}"}
-        if known is not None:  # a gate's key leads to the thread that it started before
-            update |= {"outcome": "dispatch_to", "job_id": known.job}
-        return decision.model_copy(update=update)
+        name = decided.thread_key or hashlib.sha256(message.message_id.encode()).hexdigest()[:16]
+        return decision.model_copy(update={"thread_id": f"thr_{name}", "job_id": f"job_{name}"})
 
     def wake(self, job_id: str) -> None:
         """See to it that the job runs a turn for what waits for it."""

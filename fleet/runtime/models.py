@@ -14,7 +14,8 @@ __all__ = ["Models"]
 class Models:
     """Every model that an application's roles name. All are resolved when it is built, so a wrong name shows at start.
 
-    `given` maps names to ready models; it wins over the registry (tests and benchmarks bring their own).
+    `router` is None where gates alone route. `given` maps names to ready models; it wins over the registry (tests and
+    benchmarks bring their own).
     Raises: ConfigError.
     """
 
@@ -23,8 +24,8 @@ class Models:
         self._settings = settings
         router = app.dispatcher.model or default_model("route", settings)
         self._worker = default_model("work", settings)
-        self.router = self._get(router)
-        self.fallback = self._get(settings.fallback_model)
+        self.router = None if router == "none" else self._get(router)
+        self.fallback = None if "none" in (router, settings.fallback_model) else self._get(settings.fallback_model)
         self._by_role = {role: self._get(agent.model or self._worker) for role, agent in app.agents.items()}
 
     def _get(self, name: str) -> Model:
@@ -38,8 +39,9 @@ class Models:
 
     @property
     def names(self) -> dict[str, str]:
-        """What is in force: router, fallback, and each role's model."""
-        return {"router": self.router.name, "fallback": self.fallback.name} | {
+        """What is in force: router and fallback ("none" where no model is asked), and each role's model."""
+        asked = {"router": self.router, "fallback": self.fallback}
+        return {rung: model.name if model else "none" for rung, model in asked.items()} | {
             role: model.name for role, model in self._by_role.items()
         }
 

@@ -19,6 +19,7 @@ PUBLIC = [
     "DialogAgent",
     "DispatchAction",
     "DispatchResult",
+    "Dispatcher",
     "Fleet",
     "FleetError",
     "Message",

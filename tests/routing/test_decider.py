@@ -191,22 +191,22 @@ async def test_an_asynchronous_gate_is_waited_for():
 
 
 @pytest.mark.parametrize(
-    ("said", "outcome", "agent", "key"),
+    ("said", "outcome", "agent", "keyed"),
     [
-        (DispatchResult("c-1", DispatchAction.ROUTE, agent="billing"), "start_new_thread", "billing", "c-1"),
-        (DispatchResult("c-1", DispatchAction.ROUTE), "start_new_thread", "helper", "c-1"),
-        (DispatchResult("c-1", DispatchAction.CREATE_AGENT, agent="billing"), "start_new_thread", "billing", ""),
-        (DispatchResult("c-1", "CREATE_AGENT", agent="billing"), "start_new_thread", "billing", ""),
-        (DispatchResult("", DispatchAction.DROP), "drop", "", ""),
-        (DispatchResult("", "DROP"), "drop", "", ""),
-        (DispatchResult("", DispatchAction.ERROR, reason="no contract"), "error", "", ""),
-        (DispatchResult("c", DispatchAction.ROUTE, agent="nobody"), "error", "", ""),
+        (DispatchResult("c-1", DispatchAction.ROUTE, agent="billing"), "start_new_thread", "billing", True),
+        (DispatchResult("c-1", DispatchAction.ROUTE), "start_new_thread", "helper", True),
+        (DispatchResult("c-1", DispatchAction.CREATE_AGENT, agent="billing"), "start_new_thread", "billing", False),
+        (DispatchResult("c-1", "CREATE_AGENT", agent="billing"), "start_new_thread", "billing", False),
+        (DispatchResult("", DispatchAction.DROP), "drop", "", False),
+        (DispatchResult("", "DROP"), "drop", "", False),
+        (DispatchResult("", DispatchAction.ERROR, reason="no contract"), "error", "", False),
+        (DispatchResult("c", DispatchAction.ROUTE, agent="nobody"), "error", "", False),
     ],
 )
-async def test_what_a_gate_says_is_done_without_a_model(said, outcome, agent, key):
+async def test_what_a_gate_says_is_done_without_a_model(said, outcome, agent, keyed):
     decided = await gated(said)
     decision = decided.decision
-    assert (decision.by, decision.outcome, decision.agent, decided.key) == ("gate", outcome, agent, key)
+    assert (decision.by, decision.outcome, decision.agent, bool(decided.thread_key)) == ("gate", outcome, agent, keyed)
     assert decision.attempts == ()
     assert decision.gate_reason == (
         "the gate named the agent 'nobody', which is not declared"
@@ -233,4 +233,4 @@ async def test_a_gate_that_raises_is_an_error_on_record_with_its_traceback():
 async def test_a_gates_key_names_the_thread_in_one_printable_line():
     decided = await gated(DispatchResult("order\n7\x00" + "x" * 100, DispatchAction.ROUTE))
     assert decided.decision.name == "order7" + "x" * 74
-    assert decided.key.startswith("order\n7")
+    assert len(decided.thread_key) == 16

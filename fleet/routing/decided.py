@@ -1,0 +1,23 @@
+"""What came of deciding about one message: the record to be, and the bulky texts that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.ledger.base import Blob
+from fleet.ledger.events import Decision
+
+__all__ = ["Decided"]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision as it will be recorded, and the bulky texts that it names by hash.
+
+    `decision.thread_id` is set where an existing thread is continued; a new thread's ids are given when the decision
+    is written, after `thread_key` if it is not "" (the same key is the same thread), else after the message's id.
+    """
+
+    decision: Decision
+    blobs: tuple[Blob, ...] = ()
+    thread_key: str = ""

@@ -1,0 +1,112 @@
+"""Settling a message without a model: by the application's gates, or by the session that it belongs to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fleet.agents.catalog import Catalog
+from fleet.errors import ConfigError
+from fleet.ledger.events import Decision
+from fleet.ledger.storable import storable
+from fleet.routing.decided import Decided
+from fleet.routing.facts import Facts
+from fleet.routing.gates import DispatchAction, DispatchResult, Said, ask_gates, by_session, chain, keyed_thread
+from fleet.settings import Settings
+
+__all__ = ["Passed", "Settling"]
+
+_NAME = 80  # characters of a key that a thread is named by
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What the model's decision is to carry along: the key of the thread that it may start, and gates' failures."""
+
+    thread_key: str = ""
+    gate: str = ""
+    trouble: str = ""
+
+    def on(self, decided: Decided) -> Decided:
+        """The model's decision with it."""
+        decision = decided.decision
+        if self.trouble:
+            decision = decision.model_copy(update={"gate": self.gate, "gate_reason": self.trouble})
+        return replace(decided, decision=decision, thread_key=self.thread_key)
+
+
+class Settling:
+    """Decides what needs no model, for one application.
+
+    Raises, when built: ConfigError for a gate that is none, or an unknown value of the setting gate_failures.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings, code_version: str) -> None:
+        self._catalog, self._settings, self._code_version = catalog, settings, code_version
+        app = catalog.app
+        self._gates = None if app.gate is None else chain(app.gate)
+        if settings.gate_failures not in ("stop", "pass"):
+            raise ConfigError(f"FLEET_GATE_FAILURES must be stop or pass, not {settings.gate_failures!r}")
+        only = next(iter(catalog.roles)) if len(catalog.roles) == 1 else ""
+        self._default = app.default_agent or only
+
+    async def settle(self, facts: Facts, latency: dict[str, int]) -> Decided | Passed | None:
+        """The decision, if it needs no model; None, or what goes along, if the message is the model's.
+
+        Adds to `latency` what the gates took. Never raises for what a gate did.
+        """
+        if self._gates is None:
+            result = by_session(facts.message)
+            return None if result is None else self._placed(Said(result, "session"), facts, latency)
+        if not self._gates:
+            return None
+        began = time.perf_counter_ns()
+        said = await ask_gates(
+            self._gates,
+            facts.message,
+            self._settings.gate_timeout_s,
+            pass_failures=self._settings.gate_failures == "pass",
+        )
+        latency["gate"] = (time.perf_counter_ns() - began) // 1000
+        said = replace(said, trouble=storable(said.trouble))
+        if said.result is None:
+            return Passed("", said.gate, said.trouble) if said.trouble else None
+        return self._placed(said, facts, latency)
+
+    def _placed(self, said: Said, facts: Facts, latency: dict[str, int]) -> Decided | Passed:
+        result, roles = said.result or DispatchResult("", DispatchAction.ERROR), self._catalog.roles
+        reason = storable(result.reason or result.action.value)
+        if said.trouble and reason != said.trouble:
+            reason = f"{reason}\n{said.trouble}"
+        base: dict[str, Any] = {
+            "by": "gate", "gate": said.gate, "gate_reason": reason, "latency_us": latency,
+            "code_version": self._code_version,
+        }  # fmt: skip
+        if result.action is DispatchAction.DROP:
+            return Decided(Decision(outcome="drop", **base))
+        if result.action is DispatchAction.ERROR:
+            return Decided(Decision(outcome="error", **base))
+        if result.agent and result.agent not in roles:
+            base["gate_reason"] = f"the gate named the agent {result.agent!r}, which is not declared"
+            return Decided(Decision(outcome="error", **base))
+        key = ""
+        if result.action is DispatchAction.ROUTE:
+            key = keyed_thread(facts.message.sender.id, result.key, result.agent)
+            known = facts.thread(f"thr_{key}")
+            while known is not None and known.agent not in roles:  # its agent is retired: the key begins anew
+                key = keyed_thread(facts.message.sender.id, key, result.agent)
+                known = facts.thread(f"thr_{key}")
+            if known is not None:
+                return Decided(Decision(
+                    outcome="dispatch_to", thread_id=known.id, agent=known.agent, name=known.name.raw,
+                    language=known.language, **base,
+                ))  # fmt: skip
+        agent = result.agent or self._default
+        if not agent and said.gate == "session" and self._gates is None:
+            return Passed(key)  # several specialists and no default: a model picks who the session begins with
+        agent = agent or next(iter(roles))
+        name = "".join(each for each in result.key if each.isprintable())[:_NAME]
+        language = self._catalog.app.agents[agent].locale or facts.language
+        decision = Decision(outcome="start_new_thread", agent=agent, language=language, name=name, **base)
+        return Decided(decision, thread_key=key)
