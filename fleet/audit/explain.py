@@ -156,7 +156,8 @@ def _by(decision: Decision) -> str:
     if decision.by == "gate":
         if decision.gate == "session":
             return "the session that it belongs to decided"
-        return f"the gate {name(decision.gate)} decided" if decision.gate else "the application's gate decided"
+        named = decision.gate not in ("", "gate")  # a function without a name of its own is called gate
+        return f"the gate {name(decision.gate)} decided" if named else "the application's gate decided"
     if decision.fallback == "router":
         return f"the fallback router {model} decided"
     if decision.fallback == "agent":

@@ -44,7 +44,7 @@ async def test_every_message_to_one_instance(tmp_path):
     found, said = await sent(tmp_path, app, Message("ana", "one"), Message("ana", "two"), Message("bo", "three"))
     assert [each.outcome for each in found] == ["start_new_thread", "dispatch_to", "start_new_thread"]
     assert found[0].thread_id == found[1].thread_id != found[2].thread_id, "a conversation is never shared by users"
-    assert said.where.endswith("in en; the gate gate decided.")
+    assert said.where.endswith("in en; the application's gate decided.")
 
 
 async def test_an_instance_for_each_session(tmp_path):
