@@ -29,7 +29,7 @@ from fleet.routing.thinking import Thought, ask
 from fleet.sandbox import DispatchTo, StartNewThread
 from fleet.settings import Settings
 
-__all__ = ["Decided", "Decider"]
+__all__ = ["Decider"]
 
 Rung = Literal["", "router", "agent", "human"]
 
