@@ -7,6 +7,8 @@ import re
 from fleet.audit.explanation import Explanation, Shown, State, Step
 from fleet.audit.find import find_message
 from fleet.audit.inert import inert, name
+from fleet.audit.labels import labels_of
+from fleet.audit.rules import rules_of
 from fleet.audit.timeline import Followed, follow, totals_of
 from fleet.audit.wording import duration
 from fleet.clock import iso
@@ -61,7 +63,8 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
     steps.append(_decided(decided, decision, accepted.at))
     followed = follow(ledger, accepted, decided)
     steps = sorted([*steps, *followed.steps], key=lambda step: step.seq)
-    candidates, notes = _candidates(ledger, decision)
+    notes: list[str] = []
+    candidates = _candidates(ledger, decision, notes)
     state, outcome = _outcome(decision, followed, accepted.at, steps)
     ended = followed.ended
     return Explanation(
@@ -82,7 +85,9 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
         ended.result if ended else "",
         ended.reply if ended else "",
         ended.reply_id if ended else "",
-        notes,
+        rules=_rules(ledger, decision, notes),
+        labels=labels_of(ledger, message_id),
+        notes=tuple(notes),
     )
 
 
@@ -92,15 +97,24 @@ def _decided(stored: Stored, decision: Decision, accepted_at: int) -> Step:
     return Step(stored.at, stored.seq, MessageDecided.TYPE, stored.at - accepted_at, data, decision.by == "fallback")
 
 
-def _candidates(ledger: Ledger, decision: Decision) -> tuple[tuple[Shown, ...], tuple[str, ...]]:
-    """The candidates with their lines of the transcript; what could not be read becomes a note."""
-    printed: dict[int, list[str]] = {}
-    notes: tuple[str, ...] = ()
-    if decision.transcript:
-        try:
-            printed = _printed(ledger.blob(decision.transcript).decode())
-        except LedgerError as error:
-            notes = (error.message,)
+def _text(ledger: Ledger, hash_: str, notes: list[str]) -> str:
+    """A blob's text; what could not be read becomes a note."""
+    if not hash_:
+        return ""
+    try:
+        return ledger.blob(hash_).decode()
+    except LedgerError as error:
+        notes.append(error.message)
+        return ""
+
+
+def _rules(ledger: Ledger, decision: Decision, notes: list[str]) -> tuple[str, ...]:
+    return rules_of(_text(ledger, decision.prompt, notes)) if decision.attempts else ()
+
+
+def _candidates(ledger: Ledger, decision: Decision, notes: list[str]) -> tuple[Shown, ...]:
+    """The candidates with their lines of the transcript."""
+    printed = _printed(_text(ledger, decision.transcript, notes))
     return tuple(
         Shown(
             index,
@@ -112,7 +126,7 @@ def _candidates(ledger: Ledger, decision: Decision) -> tuple[tuple[Shown, ...], 
             tuple(printed.get(index, ())),
         )
         for index, each in enumerate(decision.candidates)
-    ), notes
+    )
 
 
 def _printed(transcript: str) -> dict[int, list[str]]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fleet.audit.labels import Label, right
 from fleet.clock import iso
 from fleet.ledger.events import Attempt, Decision, MessageAccepted
+from fleet.sandbox import DispatchTo, StartNewThread
 
 __all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
 
@@ -74,9 +76,10 @@ NOTHING = Totals()
 class Explanation:
     """Everything on record about one message.
 
-    `where` says in a sentence where it went, `outcome` what came of it; `steps` is the timeline; `routing` and
-    `answering` are the costs of the two; `turn` is the turn of `decision.job_id` that answers it; `notes` name what
-    the record should hold and does not.
+    `where` says in a sentence where it went, `outcome` what came of it; `action` is the call that decided, `rules`
+    what the prompt says to decide by; `labels` is what people said would have been right, the last one counting;
+    `steps` is the timeline; `routing` and `answering` are the costs of the two; `turn` is the turn of
+    `decision.job_id` that answers it; `notes` name what the record should hold and does not.
     """
 
     message: MessageAccepted
@@ -97,6 +100,25 @@ class Explanation:
     reply: str = ""
     reply_id: str = ""
     notes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def action(self) -> str:
+        """The router's call as it is written, "" where no model's answer decided."""
+        decision = self.decision
+        if decision is None or not decision.attempts or decision.attempts[-1].verdict != "ok":
+            return ""
+        if decision.thread_index is not None:
+            return DispatchTo(decision.thread_index).as_python()
+        return StartNewThread(
+            decision.agent, decision.language, decision.name or None, decision.default_example_id
+        ).as_python()
+
+    def was_right(self, label: Label) -> bool:
+        """Whether the decision is what the label asks for."""
+        decision = self.decision
+        return decision is not None and right(label, decision.outcome, decision.thread_id, decision.agent)
 
     def as_dict(self) -> dict[str, Any]:
         """One JSON object: times in ISO 8601 UTC, durations in microseconds, texts as they are on record."""
@@ -114,6 +136,17 @@ class Explanation:
             "state": self.state,
             "where": self.where,
             "outcome": self.outcome,
+            "labels": [
+                {
+                    "at": iso(each.at),
+                    "by": each.by,
+                    "thread_id": each.thread_id,
+                    "agent": each.agent,
+                    "note": each.note,
+                    "was_right": self.was_right(each),
+                }
+                for each in self.labels
+            ],
             "decision": self._decision(),
             "turn": self.turn,
             "result": self.result,
@@ -145,6 +178,7 @@ class Explanation:
             "decided_at": iso(self.decided_at),
             "by": decision.by,
             "action": decision.outcome,
+            "call": self.action,
             "thread_id": decision.thread_id,
             "thread_index": decision.thread_index,
             "job_id": decision.job_id,
@@ -174,6 +208,7 @@ class Explanation:
             "attempts": [_attempt(each) for each in decision.attempts],
             "transcript": decision.transcript,
             "prompt": {"name": decision.prompt_name, "hash": decision.prompt},
+            "rules": list(self.rules),
             "latency_us": dict(decision.latency_us),
             "code_version": decision.code_version,
         }
@@ -184,6 +219,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "model": attempt.model,
         "verdict": attempt.verdict,
         "message": attempt.message,
+        "told": attempt.told,
         "error": attempt.error,
         "answer": attempt.answer,
         "stop_reason": attempt.stop_reason,

@@ -10,7 +10,7 @@ from fleet.ledger.base import Draft, Ledger, Stored
 from fleet.ledger.events import DecisionLabelled, MessageDecided
 from fleet.prompting.quote import quote
 
-__all__ = ["Label", "label", "labels", "right"]
+__all__ = ["Label", "label", "labels", "labels_of", "right"]
 
 _MAX_NOTE = 4000  # characters
 
@@ -32,12 +32,19 @@ def labels(ledger: Ledger) -> dict[str, Label]:
     """Every labelled message's label, by message id, in the order in which they were labelled first."""
     found: dict[str, Label] = {}
     for stored in ledger.read(types=(DecisionLabelled.TYPE,)):
-        event = stored.event
-        if isinstance(event, DecisionLabelled):
-            found[event.message_id] = Label(
-                event.message_id, event.user, event.thread_id, event.agent, event.note, event.by, stored.at
-            )
+        if isinstance(stored.event, DecisionLabelled):
+            found[stored.event.message_id] = _said(stored, stored.event)
     return found
+
+
+def labels_of(ledger: Ledger, message_id: str) -> tuple[Label, ...]:
+    """Everything that was said about one message, in order: the last one counts."""
+    stream = ledger.read_stream(f"label:{message_id}")
+    return tuple(_said(stored, stored.event) for stored in stream if isinstance(stored.event, DecisionLabelled))
+
+
+def _said(stored: Stored, event: DecisionLabelled) -> Label:
+    return Label(event.message_id, event.user, event.thread_id, event.agent, event.note, event.by, stored.at)
 
 
 def right(label: Label, outcome: str, thread_id: str, agent: str) -> bool:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from fleet.audit.explanation import Explanation, Shown, Step, Totals
 from fleet.audit.inert import inert, inert_json, name, visible
+from fleet.audit.labels import Label
 from fleet.audit.wording import ago, duration, tokens
 from fleet.clock import iso
 from fleet.ledger.events import Attempt, Decision
@@ -24,6 +25,8 @@ __all__ = ["render"]
 _TEXT = 2000  # characters of a message or reason
 _PART = 300  # of a tool's arguments, a result, a reply, a printed line
 _HASH = 12
+_RULES = 20
+_MARKS = "-*+0123456789"  # what a rule begins with in a list
 
 
 def render(explanation: Explanation) -> RenderableType:
@@ -40,11 +43,18 @@ def render(explanation: Explanation) -> RenderableType:
             ("session", name(message.session_id) if message.session_id else ""),
         ),
         _heading("Where it went"),
-        _pairs(("decision", explanation.where), ("outcome", explanation.outcome)),
+        _pairs(
+            ("decision", explanation.where),
+            ("action", visible(explanation.action)),
+            ("outcome", explanation.outcome),
+        ),
     ]
+    if explanation.labels:
+        parts += [_heading("What would have been right, as people said"), _labels(explanation)]
     if decision is not None:
         parts += _reasons(decision)
         parts += _choices(explanation, decision)
+        parts += _rules(explanation)
         parts += _answers(decision)
     parts += [_heading("What followed"), _timeline(explanation)]
     if decision is not None:
@@ -117,6 +127,42 @@ def _candidate(each: Shown, decided_at: int) -> Text:
     return text
 
 
+def _labels(explanation: Explanation) -> RenderableType:
+    """Who said when what would have been right; only the last word counts."""
+    grid = _grid()
+    for each in explanation.labels:
+        grid.add_row(Text(f"  {iso(each.at)}", style="dim"), _label(explanation, each, each is explanation.labels[-1]))
+    return grid
+
+
+def _label(explanation: Explanation, label: Label, counts: bool) -> Text:
+    text = Text(style="" if counts else "dim").append(f"{name(label.by)}: ")
+    if explanation.was_right(label):
+        text.append("it went where it should", "green" if counts else "")
+    elif label.thread_id:
+        shown = next((each for each in explanation.candidates if each.thread_id == label.thread_id), None)
+        titled = f" {inert(shown.name)}" if shown and shown.name else ""
+        place = f", printed as threads[{shown.index}]" if shown else ", which was not among the threads printed"
+        text.append(f"it should have continued {name(label.thread_id)}{titled}{place}", "yellow" if counts else "")
+    else:
+        text.append(f"it should have started a new thread with {name(label.agent)}", "yellow" if counts else "")
+    text.append("" if counts else " (superseded)")
+    return text.append(f"\nnote: {inert(label.note, _TEXT)}" if label.note else "")
+
+
+def _rules(explanation: Explanation) -> list[RenderableType]:
+    if not explanation.rules:
+        return []
+    grid = _grid()
+    for each in explanation.rules[:_RULES]:
+        mark, _, words = each.partition(" ") if each[0] in _MARKS else ("", "", each)
+        grid.add_row(Text(f"  {mark}"), Text(_cut(visible(words.replace("**", "")))))
+    more = len(explanation.rules) - _RULES
+    if more > 0:
+        grid.add_row(Text("  …"), Text(f"{more} more in the prompt, which --raw prints", style="dim"))
+    return [_heading("The rules it was given, as the prompt has them"), grid]
+
+
 def _answers(decision: Decision) -> list[RenderableType]:
     if not decision.attempts:
         return []
@@ -134,7 +180,8 @@ def _verdict(attempt: Attempt) -> Text:
     if not attempt.verdict:
         return text.append("no answer", "red").append(f"\n{inert(attempt.error, _TEXT)}")
     text.append(f"refused, {name(attempt.verdict)}", "red")
-    return text.append(f"\ntold: {inert(attempt.message, _TEXT)}\nits answer was: {inert(attempt.answer, _PART)}")
+    said = f"\ntold: {inert(attempt.told, _TEXT)}" if attempt.told else f"\nbecause: {inert(attempt.message, _TEXT)}"
+    return text.append(f"{said}\nits answer was: {inert(attempt.answer, _PART)}")
 
 
 def _timeline(explanation: Explanation) -> RenderableType:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from fleet.audit.explanation import Explanation
+from fleet.audit.explanation import Explanation, Step
+from fleet.audit.sent import first_messages
 from fleet.errors import LedgerError
 from fleet.ledger.base import Ledger
+from fleet.routing.thinking import echo_of
 
 __all__ = ["RawPart", "raw_parts"]
 
@@ -26,9 +28,10 @@ class RawPart:
 
 
 def raw_parts(ledger: Ledger, explanation: Explanation) -> tuple[RawPart, ...]:
-    """The router's system prompt, transcript, answers and the sentences it was told; then the same of the turn.
+    """The router's system prompt, transcript, answers and what it was told about them; then the same of the turn.
 
-    A text that the ledger does not hold any more is named with the reason in its place.
+    Word for word as they were sent and received. A text that the ledger does not hold any more is named with the
+    reason in its place.
     """
     parts: list[RawPart] = []
     decision = explanation.decision
@@ -37,14 +40,17 @@ def raw_parts(ledger: Ledger, explanation: Explanation) -> tuple[RawPart, ...]:
     for number, attempt in enumerate(decision.attempts if decision else (), 1):
         if attempt.verdict:
             parts.append(RawPart(f"router: answer {number} of {attempt.model}", attempt.answer))
-            if attempt.message:
-                parts.append(RawPart(f"router: told about answer {number} ({attempt.verdict})", attempt.message))
+            if attempt.told:
+                echo = echo_of(attempt.answer)
+                if echo != attempt.answer:
+                    parts.append(RawPart(f"router: shown as its answer {number}", echo))
+                parts.append(RawPart(f"router: told about answer {number} ({attempt.verdict})", attempt.told))
         else:
             parts.append(RawPart(f"router: no answer {number} of {attempt.model}", attempt.error))
     answers = 0
     for step in explanation.steps:
         if step.kind == "turn.started":
-            parts += _blobs(ledger, "agent", step.data["prompt"]["hash"], step.data["transcript"])
+            parts += _first_call(ledger, explanation.message.user, step)
         elif step.kind == "step.model":
             answers += 1
             content = json.dumps(step.data["content"], ensure_ascii=False, indent=2)
@@ -54,6 +60,22 @@ def raw_parts(ledger: Ledger, explanation: Explanation) -> tuple[RawPart, ...]:
                 RawPart(f"agent: told about {step.data['call_id']} ({step.data['tool']})", step.data["content"])
             )
     return tuple(parts)
+
+
+def _first_call(ledger: Ledger, user: str, step: Step) -> list[RawPart]:
+    """What the turn's first model call was sent: earlier messages of the thread too."""
+    parts = _blobs(ledger, "agent", step.data["prompt"]["hash"], "")
+    hash_ = step.data["transcript"]
+    if not hash_:
+        return parts
+    try:
+        *earlier, newest = first_messages(ledger, user, step.seq, ledger.blob(hash_).decode())
+    except LedgerError as error:
+        return [*parts, RawPart("agent: transcript and message", f"(not in the record: {error.message})", hash_)]
+    if earlier:
+        said = json.dumps(earlier, ensure_ascii=False, indent=2)
+        parts.append(RawPart("agent: earlier messages of the thread", said))
+    return [*parts, RawPart("agent: transcript and message", str(newest["content"]))]
 
 
 def _blobs(ledger: Ledger, who: str, prompt: str, transcript: str) -> list[RawPart]:

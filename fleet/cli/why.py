@@ -10,7 +10,7 @@ import click
 from fleet.audit.explain import explain
 from fleet.audit.explanation import Explanation
 from fleet.audit.find import find_message, last_message, message_at, read_time
-from fleet.audit.inert import visible
+from fleet.audit.inert import name, visible
 from fleet.audit.raw import RawPart, raw_parts
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
@@ -58,6 +58,8 @@ def _print(found: Explanation, parts: tuple[RawPart, ...], raw: bool, as_json: b
             named = f" sha256 {part.hash}" if part.hash else ""
             click.echo(f"=== {visible(part.what)}, {len(part.text.encode())} bytes{named}")
             click.echo(visible(part.text) if terminal else part.text, nl=not part.text.endswith("\n"))
+        if not parts:
+            click.echo(f"No model has been asked about {name(found.message.message_id)}.")
     else:
         from fleet.audit.page import render  # rich, which --json does without
         from fleet.cli.page import print_page

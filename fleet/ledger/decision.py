@@ -28,13 +28,18 @@ class Candidate(Record):
 
 
 class Attempt(Record):
-    """One answer of a model to a routing request, or the error in its place; `answer` is the raw text."""
+    """One answer of a model to a routing request, or the error in its place; `answer` is the raw text.
+
+    Of a refused answer, `message` is its verdict's sentence, and `told` word for word what the model was sent about
+    it: "" where it was not asked again.
+    """
 
     model: str
     answer: str = ""
     stop_reason: str = ""
     verdict: str = "ok"
     message: str = ""
+    told: str = ""
     error: str = ""
     input_tokens: int = 0
     output_tokens: int = 0

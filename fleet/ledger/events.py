@@ -125,8 +125,8 @@ class MessageDecided(Event):
 class TurnStarted(Event):
     """A job woke up to answer these messages. Stream: job:ID.
 
-    `transcript` and `prompt` are blob hashes of what the model is shown; `trouble` says why the warmup that ran was
-    the default one.
+    `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
+    conversation; `trouble` says why the warmup that ran was the default one.
     """
 
     TYPE = "turn.started"
@@ -138,6 +138,7 @@ class TurnStarted(Event):
     prompt: str = ""
     prompt_name: str = ""
     trouble: str = ""
+    history: int = 0
 
     def blobs(self) -> tuple[str, ...]:
         return (self.transcript, self.prompt)

@@ -15,7 +15,7 @@ from fleet.llm.prices import cost_usd
 from fleet.routing.shown import Shown
 from fleet.sandbox import DispatchTo, StartNewThread, comments_of, parse_action
 
-__all__ = ["Thought", "ask"]
+__all__ = ["Thought", "ask", "echo_of"]
 
 _TRIES = 2  # the answer, and one more after the verdict on it
 
@@ -39,7 +39,7 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
     """
     thought = Thought()
     messages: tuple[Mapping[str, Any], ...] = ({"role": "user", "content": shown.transcript},)
-    for _ in range(_TRIES):
+    for left in reversed(range(_TRIES)):
         request = Request(system, messages, max_tokens=max_tokens, timeout_s=timeout_s, purpose="route")
         began = time.perf_counter_ns()
         try:
@@ -65,17 +65,23 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
         except ActionRejected as error:
             refusal = error
         _add(thought, "parse", began)
-        thought.attempts.append(_attempt(answer, refusal, took))
+        told = f"That answer was refused: {refusal.message} Answer again, as instructed." if refusal and left else ""
+        thought.attempts.append(_attempt(answer, refusal, told, took))
         if refusal is None:
             thought.reason = comments_of(answer.text)
             return thought
         thought.failure = f"{model.name}: answer refused, {refusal.code}"
         messages = (
             messages[0],
-            {"role": "assistant", "content": storable(answer.text).strip() or "(no answer)"},
-            {"role": "user", "content": f"That answer was refused: {refusal.message} Answer again, as instructed."},
+            {"role": "assistant", "content": echo_of(storable(answer.text))},
+            {"role": "user", "content": told},
         )
     return thought
+
+
+def echo_of(answer: str) -> str:
+    """A refused answer as the model sees it again: the API takes no blank text, nor one that ends in a blank."""
+    return answer.strip() or "(no answer)"
 
 
 def _add(thought: Thought, stage: str, began_ns: int) -> int:
@@ -84,7 +90,7 @@ def _add(thought: Thought, stage: str, began_ns: int) -> int:
     return took
 
 
-def _attempt(answer: Answer, refusal: ActionRejected | None, latency_us: int) -> Attempt:
+def _attempt(answer: Answer, refusal: ActionRejected | None, told: str, latency_us: int) -> Attempt:
     usage = answer.usage
     return Attempt(
         model=answer.model,
@@ -92,6 +98,7 @@ def _attempt(answer: Answer, refusal: ActionRejected | None, latency_us: int) ->
         stop_reason=answer.stop_reason,
         verdict=refusal.code if refusal else "ok",
         message=refusal.message if refusal else "",
+        told=told,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_tokens,

@@ -124,6 +124,7 @@ class Worker:
             prompt=prompt.hash,
             prompt_name=self._roles[job.agent].prompt.source,
             trouble=warm.trouble,
+            history=self._settings.history,
         )
         await self._record(job, started, blobs=(transcript, prompt))
 

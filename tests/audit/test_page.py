@@ -27,14 +27,18 @@ HOSTILE = Path(__file__).parents[1] / "data" / "injection_messages.jsonl"
 HEADINGS = (
     "Message",
     "Where it went",
+    "What would have been right, as people said",
     "The model's stated reason (its own words, not a fact)",
     "The gate decided",
     "The fallback decided",
     "What it could choose from, as printed",
+    "The rules it was given, as the prompt has them",
     "Answers and verdicts",
     "What followed",
     "Cost and versions",
 )
+
+STATED, CHOICES, RULES = HEADINGS[3], HEADINGS[6], HEADINGS[7]
 
 
 def page(ledger: SqliteLedger, message_id: str, width: int = 160) -> str:
@@ -59,8 +63,8 @@ def test_the_page_of_a_short_answer(ledger: SqliteLedger) -> None:
     assert message[4] == "channel   chat"
     where = section(text, "Where it went")
     assert where[0].startswith("decision  It continues thread thr_")
-    assert section(text, HEADINGS[2]) == ['it said  "It carries on."']
-    choices = section(text, HEADINGS[5])
+    assert section(text, STATED) == ['it said  "It carries on."']
+    choices = section(text, CHOICES)
     assert re.match(r'threads\[0\]  thr_\w+ of clerk, "What is on my bill\?", active \S+Z \(.+ before\)$', choices[0])
     assert re.match(r'→ threads\[1\]  thr_\w+ of clerk, "Can I swap my .*← chosen$', choices[4])
     assert choices[5:8] == [
@@ -69,11 +73,24 @@ def test_the_page_of_a_short_answer(ledger: SqliteLedger) -> None:
         'last_assistant_message: "It is done."',
     ]
     assert choices[-1] == "agents      clerk, stumbling, researcher"
-    assert re.match(r"answer 1  claude-haiku-4-5, .*: accepted, confidence 0\.88$", section(text, HEADINGS[6])[0])
+    (answer,) = section(text, "Answers and verdicts")
+    assert re.match(r"answer 1  claude-haiku-4-5, .*: accepted, confidence 0\.88$", answer)
+
+
+def test_the_page_has_the_action_and_the_rules(ledger: SqliteLedger) -> None:
+    text = page(ledger, "m-friday", 240)
+    assert section(text, "Where it went")[1] == "action    dispatch_to(threads[1])"
+    rules = section(text, RULES)
+    assert len(rules) == 7
+    assert rules[4] == "5.  Where several threads fit, take the most recent of them."
+    swapped = section(page(ledger, "m-swap"), "Where it went")[1]
+    assert swapped == 'action    start_new_thread(agent="clerk", language="en", name="Can I swap my Friday shift?")'
+    assert RULES not in page(ledger, "m-spam")
+    assert "  action  " not in page(ledger, "m-lost")
 
 
 def test_the_page_marks_the_agent_of_a_new_thread(ledger: SqliteLedger) -> None:
-    assert section(page(ledger, "m-swap"), HEADINGS[5]) == [
+    assert section(page(ledger, "m-swap"), CHOICES) == [
         "threads  none: the sender had no thread",
         "agents   → clerk, stumbling, researcher",
     ]
@@ -82,7 +99,10 @@ def test_the_page_marks_the_agent_of_a_new_thread(ledger: SqliteLedger) -> None:
 def test_the_page_of_a_refused_answer(ledger: SqliteLedger) -> None:
     answers = section(page(ledger, "m-hesitate"), "Answers and verdicts")
     assert re.match(r"answer 1  test:router, .*: refused, thread_index_out_of_range$", answers[0])
-    assert answers[1] == 'told: "threads[7] was not printed; no thread was, so only start_new_thread is possible."'
+    assert answers[1] == (
+        'told: "That answer was refused: threads[7] was not printed; no thread was, so only start_new_thread is'
+        ' possible. Answer again, as instructed."'
+    )
     assert answers[2] == r'its answer was: "```python\n# It carries on.\ndispatch_to(threads[7])\n```"'
     assert re.match(r"answer 2  claude-haiku-4-5, .*: accepted, confidence", answers[3])
 
@@ -186,8 +206,9 @@ def test_headings_alone_stand_at_the_margin(ledger: SqliteLedger, width: int) ->
 
 # What the page itself puts left of the texts: labels, offsets, and the marked candidates.
 _OURS = re.compile(
-    r"  (id|from|text|accepted|channel|session|decision|outcome|it said|reason|which|why|answer \d|routing|answering"
-    r"|prompt|transcript|agent prompt|code|record)  |  (  |→ )threads\[\d\]  |    (threads|agents)  "
+    r"  (id|from|text|accepted|channel|session|decision|action|outcome|it said|reason|which|why|answer \d|routing"
+    r"|answering|prompt|transcript|agent prompt|code|record)  |  [1-7]\.  "
+    r"|  (  |→ )threads\[\d\]  |    (threads|agents)  "
     r"| *(after|\d[\d.]*( (µs|ms|s|min( \d+ s)?))?)  |$"
 )
 

@@ -77,9 +77,13 @@ def test_raw_is_what_the_models_saw_and_said(why: Run, day: Path) -> None:
         "router: told about answer 1 (thread_index_out_of_range)",
         "router: answer 2 of claude-haiku-4-5",
         "agent: system prompt",
-        "agent: transcript",
+        "agent: transcript and message",
         "agent: answer 1 of test:worker",
     ]
+    assert parts["router: told about answer 1 (thread_index_out_of_range)"]["text"] == (
+        "That answer was refused: threads[7] was not printed; no thread was, so only start_new_thread is possible."
+        " Answer again, as instructed."
+    )
     with SqliteLedger.open(day / "ledger.db", readonly=True) as ledger:
         for what, field in (("router: system prompt", "prompt"), ("router: transcript", "transcript")):
             recorded = found["decision"][field]
@@ -97,6 +101,44 @@ def test_raw_of_an_outage_and_of_tools(why: Run) -> None:
     assert {"what": "router: no answer 1 of test:router", "hash": "", "text": "the provider is down"} in outage
     called = json.loads(why("m-call", "--json", "--raw").stdout)["raw"]
     assert {"what": "agent: told about call_1 (call_out)", "hash": "", "text": "called 112"} in called
+
+
+@pytest.mark.parametrize("message_id", ["m-spam", "m-waiting"])
+def test_raw_where_no_model_was_asked_says_so(why: Run, message_id: str) -> None:
+    assert why(message_id, "--raw").stdout == f"No model has been asked about {message_id}.\n"
+    assert json.loads(why(message_id, "--raw", "--json").stdout)["raw"] == []
+
+
+def test_what_people_said_would_have_been_right(why: Run, day: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(day, home)
+    thread = json.loads(why("m-swap", "--json").stdout)["decision"]["thread_id"]
+
+    def label(*words: str) -> None:
+        given = ["audit", "label", *words, "--home", str(home)]
+        assert CliRunner().invoke(fleet, given).exit_code == 0
+
+    label("m-bill", "--thread", thread, "--by", "ana", "--note", "it was about the swap")
+    label("m-bill", "--new", "researcher", "--by", "ben")
+    label("m-bill", "--right", "--by", "cid")
+    page = why("m-bill", home=home).stdout.split("\n\n")
+    (said,) = [" ".join(part.split()) for part in page if part.startswith("What would have been right")]
+    found = json.loads(why("m-bill", "--json", home=home).stdout)["labels"]
+    at = [each["at"] for each in found]
+    assert said == (
+        "What would have been right, as people said "
+        f'{at[0]} ana: it should have continued {thread} "Can I swap my Friday shift?", printed as threads[0] '
+        '(superseded) note: "it was about the swap" '
+        f"{at[1]} ben: it should have started a new thread with researcher (superseded) "
+        f"{at[2]} cid: it went where it should"
+    )
+    assert [(each["by"], each["was_right"], each["thread_id"], each["agent"], each["note"]) for each in found] == [
+        ("ana", False, thread, "", "it was about the swap"),
+        ("ben", False, "", "researcher", ""),
+        ("cid", True, "", "clerk", ""),
+    ]
+    label("m-friday", "--new", "researcher", "--by", "x\x1b[2J")
+    assert 'Z  "x\\u001b[2J": it should have started' in why("m-friday", home=home).stdout
 
 
 def test_a_copied_ledger_file_will_do(why: Run, day: Path, tmp_path: Path) -> None:

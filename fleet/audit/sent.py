@@ -1,0 +1,51 @@
+"""What a turn's first model call was sent of its thread's conversation, folded again out of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.graph.apply import change
+from fleet.graph.records import AgentRecord
+from fleet.graph.scratch import ScratchRoot
+from fleet.ledger import events as ev
+from fleet.ledger.base import Ledger
+from fleet.workers.conversation import messages_for
+
+__all__ = ["first_messages"]
+
+_TYPES = tuple(
+    kind.TYPE
+    for kind in (
+        ev.MessageAccepted,
+        ev.MessageDecided,
+        ev.TurnStarted,
+        ev.ModelAnswered,
+        ev.ToolIntended,
+        ev.ToolReturned,
+        ev.TurnEnded,
+    )
+)
+
+
+def first_messages(ledger: Ledger, user: str, seq: int, transcript: str) -> tuple[Mapping[str, Any], ...]:
+    """The messages of the first model call of the turn that the event `seq` started, as the Messages API has them.
+
+    `transcript` is the turn's own. Reads the user's history up to there, and keeps what its thread said last.
+    """
+    started = next(ledger.read(after=seq - 1, upto=seq)).event
+    if not isinstance(started, ev.TurnStarted):
+        raise TypeError(f"event {seq} is a {started.TYPE}, no beginning of a turn")
+    root, stream = ScratchRoot(), f"job:{started.job_id}"
+    for stored in ledger.read(types=_TYPES, user=user, upto=seq):
+        event = stored.event
+        if isinstance(event, ev.MessageDecided):
+            if event.decision.job_id != started.job_id:
+                continue
+            role = event.decision.agent
+            root.task_agents.setdefault(role, root.new(AgentRecord, role, "dialog", "", ""))
+        elif not isinstance(event, ev.MessageAccepted) and stored.stream != stream:
+            continue
+        change(root, stored)
+    tail = list(root.jobs[started.job_id].tail)
+    return messages_for(tail, transcript, started.history or len(tail))
