@@ -63,6 +63,21 @@ def test_it_says_which_models_answer_ends_with_a_why_and_says_what_to_try(finish
         assert f"fleet {command} --home {home}" in why
 
 
+def test_the_readme_shows_the_page_that_it_ends_with(finished):
+    _, printed = finished
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    shown, real = (text.split("$ fleet why day-03\n")[1] for text in (readme, printed))
+    shown, real = shown.split("\n```")[0], real.split("\nWhat to try next")[0]
+    assert _bones(shown) == _bones(real)
+
+
+def _bones(page):
+    """The headings, and what stands left of the texts: times, hashes and wrapping aside."""
+    headings = [line for line in page.splitlines() if line and not line.startswith(" ")]
+    left = [re.split(r"\s{2,}", line.strip())[0] for line in page.splitlines() if re.match(r"  \S", line)]
+    return headings, [each for each in left if not re.match(r"[\d.]+ (µs|ms|s)$", each)]
+
+
 def test_what_it_left_behind_verifies(finished):
     home, _ = finished
     assert call("store", "verify", "--home", home).returncode == 0
