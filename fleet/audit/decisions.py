@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from fleet.audit.find import seq_at
 from fleet.audit.timeline import totals_of
 from fleet.clock import iso
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Attempt, Decision, MessageDecided
+from fleet.ledger.events import Attempt, Decision, Event, MessageDecided, ModelAnswered
 
-__all__ = ["Filter", "decisions", "row_of", "verdict_of"]
+__all__ = ["Filter", "decisions", "row_of", "verdict_of", "within"]
 
 _DECIDED = (MessageDecided.TYPE,)
 
@@ -56,6 +56,17 @@ class Filter:
             and (not self.text or any(self._sought in _folded(each) for each in (event.text, decision.name)))
         )
 
+    @property
+    def about_decisions(self) -> bool:
+        """Whether it asks for something that only a decision has; else user, times, seqs and model are all of it."""
+        return any((self.agent, self.action, self.fallback, self.verdict, self.prompt, self.text))
+
+    def wants(self, event: Event) -> bool:
+        """The same for any event: with the steps of workers' models, where that model answered."""
+        if isinstance(event, ModelAnswered):
+            return not self.about_decisions and (not self.model or _plain(event.model) == _plain(self.model))
+        return isinstance(event, MessageDecided) and self.fits(event)
+
     @cached_property
     def _sought(self) -> str:
         return _folded(self.text)
@@ -68,19 +79,32 @@ def decisions(ledger: Ledger, wanted: Filter | None = None, limit: int | None = 
     never changes: the one before it is that with `before` set to this one's first seq.
     """
     wanted = wanted or Filter()
-    after = max(wanted.after, seq_at(ledger, wanted.since - 1) if wanted.since is not None else 0)
-    upto = seq_at(ledger, wanted.until) if wanted.until is not None else None
-    read = partial(ledger.read, after=after, upto=upto, before=wanted.before, types=_DECIDED, user=wanted.user)
     if limit is None:
-        yield from _fitting(read(), wanted)
+        yield from _fitting(within(ledger, wanted, _DECIDED), wanted)
         return
     newest: deque[Stored] = deque()
     if limit > 0:
-        for stored in _fitting(read(newest_first=True), wanted):
+        for stored in _fitting(within(ledger, wanted, _DECIDED, newest_first=True), wanted):
             newest.appendleft(stored)
             if len(newest) >= limit:
                 break
     yield from newest
+
+
+def within(
+    ledger: Ledger, wanted: Filter, types: Sequence[str], *, upto: int | None = None, newest_first: bool = False
+) -> Iterator[Stored]:
+    """Events of these types, the user, times and seqs that are wanted, whatever is in them; none after event `upto`."""
+    after = max(wanted.after, seq_at(ledger, wanted.since - 1) if wanted.since is not None else 0)
+    last = [each for each in (upto, None if wanted.until is None else seq_at(ledger, wanted.until)) if each is not None]
+    return ledger.read(
+        after=after,
+        upto=min(last, default=None),
+        before=wanted.before,
+        types=types,
+        user=wanted.user,
+        newest_first=newest_first,
+    )
 
 
 def verdict_of(attempt: Attempt) -> str:
@@ -130,9 +154,7 @@ def row_of(stored: Stored) -> dict[str, Any]:
 
 
 def _fitting(found: Iterator[Stored], wanted: Filter) -> Iterator[Stored]:
-    for stored in found:
-        if isinstance(stored.event, MessageDecided) and wanted.fits(stored.event):
-            yield stored
+    return (stored for stored in found if wanted.wants(stored.event))
 
 
 def _plain(model: str) -> str:
