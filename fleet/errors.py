@@ -7,7 +7,9 @@
     ├── HomeError                   2  the home folder cannot be used
     │   └── HomeBusyError           2  another worker holds the home
     ├── LedgerError                 2  the ledger cannot be read or written
+    │   ├── LedgerUnavailableError 75  it cannot be written just now (disk full, locked): a later try may succeed
     │   ├── StaleWriteError         2  the stream moved on; this writer's view is old
+    │   ├── TakenOverError         76  another worker took the home over; this one may write no more
     │   └── TamperedError           1  the hash chain does not hold
     ├── GraphError                  2  the graph cannot be opened, or an event cannot be applied
     ├── ActionRejected              2  a routing answer that is no valid action
@@ -33,11 +35,13 @@ __all__ = [
     "InboxFullError",
     "InputError",
     "LedgerError",
+    "LedgerUnavailableError",
     "ModelAnswerError",
     "ModelError",
     "ModelRefusedError",
     "ModelUnavailableError",
     "StaleWriteError",
+    "TakenOverError",
     "TamperedError",
     "ToolError",
     "WarmupError",
@@ -87,8 +91,20 @@ class LedgerError(FleetError):
     """The ledger cannot be read or written."""
 
 
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be written just now; nothing was written. Try again later."""
+
+    exit_code = 75
+
+
 class StaleWriteError(LedgerError):
     """The stream has moved on since it was read; nothing was written."""
+
+
+class TakenOverError(LedgerError):
+    """Another worker took this home over; nothing more was written here."""
+
+    exit_code = 76
 
 
 class TamperedError(LedgerError):

@@ -34,7 +34,7 @@ class Row:
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key"})
-_MAY_BE_ZERO = frozenset({"model_retries", "inbox_limit"})
+_MAY_BE_ZERO = frozenset({"model_retries", "inbox_limit", "disk_reserve_mb"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
@@ -68,6 +68,7 @@ ROWS = (
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it."),
     Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
     Row("inbox_limit", 100_000, "messages", "Waiting to be routed, before more are refused for now; 0: no limit."),
+    Row("disk_reserve_mb", 64, "MiB", "With less room on the disk no new message is accepted; 0: no reserve."),
     Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
     Row("checkpoint_s", 5.0, "seconds", "…or after so long with something applied and not committed."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
@@ -102,6 +103,7 @@ class Settings:
     delivery_backoff_s: float = 1.0
     max_message_bytes: int = 65536
     inbox_limit: int = 100_000
+    disk_reserve_mb: int = 64
     checkpoint_events: int = 2000
     checkpoint_s: float = 5.0
     drain_s: float = 30.0

@@ -45,7 +45,8 @@ Exit codes:
   1    a check or verification found something
   2    input, configuration, home or usage was refused; nothing was left half-done
   70   fleet itself broke; the traceback says where
-  75   the inbox is full: nothing was written, try again later
+  74   the graph could not be committed; nothing is lost, start it again
+  75   not now: the inbox or the disk is full, or the ledger locked; try again later
   130  interrupted
   141  whoever read the output went away
 

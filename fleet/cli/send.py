@@ -12,6 +12,7 @@ from fleet.cli.output import print_json
 from fleet.errors import InputError
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Message, accept_now, check_message
+from fleet.runtime.room import Room
 
 __all__ = ["send"]
 
@@ -27,14 +28,15 @@ __all__ = ["send"]
 def send(user: str, message_id: str, channel: str, session: str, home: Path | None, as_json: bool, text: str) -> None:
     """Put TEXT into the inbox, and print the message's id once it is durable.
 
-    TEXT `-` reads standard input. The same id again changes nothing, and says so. With exit code 75 the inbox is full:
-    nothing was sent, and the line on standard error says when to try again.
+    TEXT `-` reads standard input. The same id again changes nothing, and says so. With exit code 75 the inbox or the
+    disk is full, or the ledger is locked: nothing was sent, and the line on standard error says so.
     """
     settings = load_settings(home)
     if text == "-":
         text = _read(settings.max_message_bytes)
     message = Message(user, text, message_id, channel, session)
     check_message(message, settings.max_message_bytes)
+    Room(settings.home, settings.disk_reserve_mb).check()
     with Home(settings.home).open_ledger() as ledger:
         accepted = accept_now(ledger, message, settings.max_message_bytes, settings.inbox_limit)
     if as_json:

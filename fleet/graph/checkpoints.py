@@ -6,6 +6,7 @@ damaged file may crash whoever opens it); else nothing, and every event of the l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -53,6 +54,7 @@ class Graph:
         self._folder, self._ledger, self._reducer_of = folder, ledger, reducer_of
         self._every_events, self._every_s = checkpoint_events, checkpoint_s
         self._uncommitted, self._committed_at = 0, time.monotonic()
+        self._put_off_until = 0.0
         self._clean = folder / "clean"
         self._database: Database | None = None
         try:
@@ -188,15 +190,24 @@ class Graph:
     @property
     def checkpoint_due(self) -> bool:
         """Whether enough has been applied, or enough time has gone by, for a commit."""
-        if not self._uncommitted:
+        if not self._uncommitted or time.monotonic() < self._put_off_until:
             return False
         return self._uncommitted >= self._every_events or time.monotonic() - self._committed_at >= self._every_s
 
     def checkpoint(self, *, wait: bool = False) -> None:
-        """Commit what is applied; while the file is being copied put it off, or `wait`: a copy takes milliseconds."""
+        """Commit what is applied; while the file is being copied put it off, or `wait`: a copy takes milliseconds.
+
+        It is put off, too, while the disk has no room for it: what is applied is in the ledger anyhow.
+        """
         with at_rest(self._folder, wait=wait) as still:
             if not still:
                 return
+            if self._database is not None and not self._database.fits(self._uncommitted):
+                if not self._put_off_until:
+                    log("graph.put_off", level=logging.WARNING, reason="no room on the disk", events=self._uncommitted)
+                self._put_off_until = time.monotonic() + self._every_s
+                return
+            self._put_off_until = 0.0
             if self._uncommitted and self._database is not None:
                 self.root.durable._chain = self._chain_at(self.root.applied)
                 self._database.commit()
@@ -210,6 +221,9 @@ class Graph:
         """Checkpoint and let go; no durable object may be used after this."""
         broken = self.root.durable._broken
         self.checkpoint(wait=True)
+        if self._put_off_until and self._uncommitted and self._database is not None:
+            self._database.abandon("no room on the disk")
         self._let_go()
         if not broken:
-            self._clean.write_text(self._look(), "utf-8")
+            with contextlib.suppress(OSError):  # no room, or read-only: the next start takes a closer look
+                self._clean.write_text(self._look(), "utf-8")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 import dbzero
 
@@ -22,6 +23,8 @@ __all__ = ["Database", "Db0", "db0", "memo", "plain_of"]
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
 _PREFIX = "graph"
+_COMMIT_BYTES, _EVENT_BYTES = 8 << 20, 1 << 10  # more than was ever measured for a commit, and for each event in it
+_NOT_COMMITTED = 74  # exit code
 _CACHE_BYTES = 64 << 20  # keeps memory flat: measured, with a million threads too
 
 
@@ -134,11 +137,21 @@ class Database:
         try:
             dbzero.commit(_PREFIX)
         except Exception as error:
-            sys.stderr.write(
-                f"fleet: the graph could not be committed ({error}); ending, to be replayed at the next start\n"
-            )
-            sys.stderr.flush()
-            os._exit(70)
+            self.abandon(str(error))
+
+    def fits(self, events: int) -> bool:
+        """Whether the disk has room for a commit of so many events; one that runs out of it half-way would fail."""
+        return shutil.disk_usage(self.folder).free >= _COMMIT_BYTES + events * _EVENT_BYTES
+
+    def abandon(self, why: str) -> NoReturn:
+        """End the process at once, with exit code 74 and one line, without writing what is not committed.
+
+        That is in the ledger: the next start replays it. To close the database would commit it.
+        """
+        why = " ".join(why.split())
+        sys.stderr.write(f"fleet: the graph could not be committed ({why}); nothing is lost, the next start replays\n")
+        sys.stderr.flush()
+        os._exit(_NOT_COMMITTED)
 
     def close(self) -> None:
         """Commit what is applied, and let the file go."""

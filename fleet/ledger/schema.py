@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from fleet.errors import LedgerError
+from fleet.errors import LedgerError, LedgerUnavailableError
 
 __all__ = ["SCHEMA", "is_busy", "log_of", "open_for_reading", "open_for_writing", "refusal", "wait_for_turn"]
 
@@ -24,6 +24,21 @@ SCHEMA = 1
 _APPLICATION = 0x464C4554  # "FLET", in the file's header
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+# What goes by itself when somebody makes room, lets go, or mounts the disk for writing again…
+_PASSING = _BUSY | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
+# …and what does not: what is read is wrong, the file is another one, or the disk may have dropped what it took (after
+# a failed fsync the system may call the next one a success without having written).
+_LASTING = frozenset(
+    {
+        sqlite3.SQLITE_READONLY_DBMOVED,
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+        sqlite3.SQLITE_IOERR_DATA,
+    }
+)
 
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -133,17 +148,20 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def refusal(path: Path, error: sqlite3.Error) -> LedgerError:
-    """What SQLite said about this file, as one line."""
-    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+    """What SQLite said about this file, as one line; a LedgerUnavailableError for what may go by itself."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_NOTADB:
         return LedgerError(f"{path} is not a ledger: {error}")
-    return LedgerError(f"the ledger {path} cannot be used: {error}")
+    passing = (code & 0xFF) in _PASSING and code not in _LASTING
+    kind = LedgerUnavailableError if passing else LedgerError
+    return kind(f"the ledger {path} cannot be used: {error}")
 
 
 def wait_for_turn(action: Callable[[], object], path: Path, busy_s: float) -> None:
     """Do `action`, again and again while another process is in the way, for at most `busy_s` seconds.
 
     Tries every 2 ms: SQLite's own wait grows to 0.1 s, and would hardly ever meet the gap between two commits of a
-    busy worker. Raises: LedgerError when the time is up, or for anything else that SQLite refuses.
+    busy worker. Raises: LedgerUnavailableError when the time is up; LedgerError for anything else that SQLite refuses.
     """
     deadline = time.monotonic() + busy_s
     while True:
@@ -153,7 +171,7 @@ def wait_for_turn(action: Callable[[], object], path: Path, busy_s: float) -> No
             if not is_busy(error):
                 raise refusal(path, error) from error
             if time.monotonic() >= deadline:
-                raise LedgerError(
+                raise LedgerUnavailableError(
                     f"the ledger {path} has been locked by another process for {busy_s:g} s; nothing was written"
                 ) from error
             time.sleep(0.002)

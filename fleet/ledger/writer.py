@@ -20,6 +20,7 @@ from fleet.ledger.schema import refusal, wait_for_turn
 __all__ = ["MAX_BATCH", "Writer"]
 
 MAX_BATCH = 500  # drafts in one transaction: about 20 ms of work between two looks at the queue
+_NOTHING = "; nothing was written"
 
 Subscriber = Callable[[Sequence[Stored]], None]
 
@@ -149,14 +150,11 @@ class Writer:
 
     def _failure(self, error: Exception) -> LedgerError:
         """A new error for each who waits: a raised exception collects the traceback of its raiser."""
-        if isinstance(error, LedgerError):
-            failure = LedgerError(error.message)
-        elif isinstance(error, sqlite3.Error):
-            failure = LedgerError(f"{refusal(self._path, error)}; nothing was written")
+        why = refusal(self._path, error) if isinstance(error, sqlite3.Error) else error
+        if isinstance(why, LedgerError):
+            failure = type(why)(why.message.removesuffix(_NOTHING) + _NOTHING)
         else:
-            failure = LedgerError(
-                f"the ledger {self._path} failed: {type(error).__name__}: {error}; nothing was written"
-            )
+            failure = LedgerError(f"the ledger {self._path} failed: {type(why).__name__}: {why}{_NOTHING}")
         failure.__cause__ = error
         return failure
 

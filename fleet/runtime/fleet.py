@@ -28,7 +28,9 @@ from fleet.runtime.intake import Accepted, Intake, Message, as_message
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox, check_channels
+from fleet.runtime.pen import Pen
 from fleet.runtime.reconcile import differences
+from fleet.runtime.room import Room
 from fleet.settings import Settings
 from fleet.version import __version__
 from fleet.workers.worker import Worker
@@ -91,6 +93,7 @@ class Fleet:
         check_channels(app)
         self.models = Models(app, self.settings, models)
         self._home = Home(self.settings.home)
+        self._room = Room(self.settings.home, self.settings.disk_reserve_mb)
         self._listeners: list[Callable[[Stored], None]] = []
         self._stopped = asyncio.Event()
         self._serving = False
@@ -99,11 +102,13 @@ class Fleet:
 
     async def __aenter__(self) -> Self:
         self._home.create()
+        self._room.check_start()
         with ExitStack() as undo:
             self._home.hold()
             undo.callback(self._home.release)
             self.ledger = self._home.open_ledger()
             undo.callback(self.ledger.close)
+            self._pen = Pen(self.ledger.append)
             self._graph = Graph(
                 self._home.graph_folder,
                 self.ledger,
@@ -118,19 +123,19 @@ class Fleet:
 
     async def _begin(self) -> None:
         root = self._graph.root
-        worker = Worker(self._catalog, self.models.of, self.ledger, root, self._write, self.settings)
+        worker = Worker(self._catalog, self.models.of, self.ledger, root, self._pen.write, self.settings)
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = Loop(
             self._catalog,
             root,
             self._decider,
             worker if self._workers else None,
-            self._write,
+            self._pen.write,
             self._fail,
             self._intake.waiting,
             self.settings.concurrency,
         )
-        self._loop.outbox = Outbox(self.app, self.settings, self._write, self._loop.spawn)
+        self._loop.outbox = Outbox(self.app, self.settings, self._pen.write, self._loop.spawn)
         self._unsubscribe = self.ledger.subscribe(self._durable)
         started = FleetStarted(
             app=self.app.name,
@@ -139,13 +144,13 @@ class Fleet:
             host=socket.gethostname(),
             path=self.app.path,
         )
-        await self._write(Draft("fleet", self.ledger.version("fleet"), (started,)))
+        await self.ledger.append(Draft("fleet", self.ledger.version("fleet"), (started,)))
         streams = {
             role: self.ledger.version(f"agent:{role}")
             for role in [*self._catalog.roles, "dispatcher", *root.task_agents]
         }
         for draft in differences(self._catalog, root, streams):
-            await self._write(draft)
+            await self.ledger.append(draft)
         self._watch = self.ledger.watch(self._others)
         self._checkpoints = asyncio.create_task(self._checkpoint_in_time())
         self._resume()
@@ -166,9 +171,6 @@ class Fleet:
         self._serving = True
         if seqs:
             log("fleet.resumed", entries=len(seqs))
-
-    async def _write(self, draft: Draft) -> Sequence[Stored]:
-        return await self.ledger.append(draft)
 
     def _durable(self, batch: Sequence[Stored]) -> None:
         """Apply what this process has made durable, and what others did before it."""
@@ -218,10 +220,12 @@ class Fleet:
     async def accept(self, message: Any) -> Accepted:
         """Make a message durable in the inbox; routing follows by itself. `message`: see `as_message`.
 
-        Raises: InputError; InboxFullError, which says in `retry_after` when to try again; LedgerError. Nothing is
-        written then.
+        Raises: InputError; InboxFullError, which says in `retry_after` when to try again; LedgerUnavailableError with
+        a disk that is about to be full, or a ledger that cannot be written just now; LedgerError. Nothing is written
+        then.
         """
         given = message if isinstance(message, Message) else as_message(message)
+        self._room.check()
         return await self._intake.accept(given)
 
     async def reply_to(self, message_id: str) -> str:

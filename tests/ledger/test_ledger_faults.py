@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ledger_drafts import accepted, conversation, decided, writing_connection
 
-from fleet.errors import LedgerError
+from fleet.errors import LedgerError, LedgerUnavailableError
 from fleet.ledger import Draft, SqliteLedger
 
 NOISE = "".join(random.Random(1).choices("0123456789abcdef", k=100_000))  # packs into no less than 50 kB
@@ -31,7 +31,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 async def _all_refused(ledger: SqliteLedger, drafts: list[Draft]) -> set[str]:
     results = await asyncio.gather(*(ledger.append(draft) for draft in drafts), return_exceptions=True)
-    assert {type(result) for result in results} == {LedgerError}
+    assert {type(result) for result in results} == {LedgerUnavailableError}
     assert len({id(result) for result in results}) == len(drafts)
     return {str(result) for result in results}
 

@@ -35,6 +35,7 @@ from fleet.ledger.events import (
     TurnEnded,
     TurnStarted,
 )
+from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.home import Home
 from fleet.runtime.intake import accept_now
 
@@ -278,14 +279,14 @@ async def test_messages_that_arrive_while_it_starts_are_routed_once(tmp_path, mo
     home = tmp_path / "home"
     other = Home(home).open_ledger()
     fleet = open_fleet(home)
-    write, count = fleet._write, iter(range(100))
+    append, count = SqliteLedger.append, iter(range(100))
 
-    async def interrupted(draft):
+    async def interrupted(ledger, draft):
         if next(count) < 3:  # the start's: started, helper declared, dispatcher declared
             accept_now(other, Message("ana", f"before {draft.stream}"), 1000)
-        return await write(draft)
+        return await append(ledger, draft)
 
-    monkeypatch.setattr(fleet, "_write", interrupted)
+    monkeypatch.setattr(SqliteLedger, "append", interrupted)
     async with fleet:
         await fleet.idle()
         assert len(events_of(fleet, MessageAccepted)) == 3
