@@ -382,12 +382,13 @@ async def test_an_application_that_does_not_fit_together_is_refused_before_anyth
 async def test_a_start_that_fails_lets_go_of_the_home(tmp_path, monkeypatch):
     fleet = open_fleet(tmp_path / "home")
 
-    async def full(draft):
+    async def full(ledger, draft):
         raise FleetError("the disk is full")
 
-    monkeypatch.setattr(fleet, "_write", full)
-    with pytest.raises(FleetError, match="the disk is full"):
-        await fleet.__aenter__()
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteLedger, "append", full)
+        with pytest.raises(FleetError, match="the disk is full"):
+            await fleet.__aenter__()
     async with open_fleet(tmp_path / "home") as again:
         accepted = await again.accept(Message("ana", "hi"))
         assert await again.reply_to(accepted.message_id)
