@@ -4,6 +4,7 @@
     ├── ConfigError                 2  settings, application, prompts, warmup or examples do not fit together
     ├── InputError                  2  something a person or caller passed in is refused; nothing was written
     ├── InboxFullError             75  as many messages wait as may; nothing was written, try again in `retry_after` s
+    ├── ReceiverError              75  who should take an export cannot be reached; try again later
     ├── HomeError                   2  the home folder cannot be used
     │   └── HomeBusyError           2  another worker holds the home
     ├── LedgerError                 2  the ledger cannot be read or written
@@ -40,6 +41,7 @@ __all__ = [
     "ModelError",
     "ModelRefusedError",
     "ModelUnavailableError",
+    "ReceiverError",
     "StaleWriteError",
     "TakenOverError",
     "TamperedError",
@@ -77,6 +79,12 @@ class InboxFullError(FleetError):
 
     def __reduce__(self) -> tuple[type[InboxFullError], tuple[str, int]]:
         return (type(self), (self.message, self.retry_after))
+
+
+class ReceiverError(FleetError):
+    """Who should take the export cannot be reached."""
+
+    exit_code = 75
 
 
 class HomeError(FleetError):

@@ -12,7 +12,7 @@ __all__ = ["audit"]
 _VERBS = {
     "list": ("fleet.cli.audit_list:list_", "List decisions, page by page."),
     "stats": ("fleet.cli.audit_stats:stats_", "Count decisions: volumes, rates, latency, tokens and cost."),
-    "export": ("fleet.cli.audit_export:export_", "Write decisions out, as JSON lines or CSV."),
+    "export": ("fleet.cli.audit_export:export_", "Write decisions out: JSON lines, CSV, OpenTelemetry."),
     "label": ("fleet.cli.labels:label_", "Record what would have been right for a message."),
     "cases": ("fleet.cli.labels:cases_", "Write the labelled decisions as cases for `fleet eval`."),
     "verify": ("fleet.cli.audit_verify:verify", "Check the hash chain, and an anchor of it."),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -12,16 +14,23 @@ import click
 
 from fleet.audit.decisions import Filter, decisions
 from fleet.audit.export import Format
+from fleet.audit.inert import name
 from fleet.audit.whole_file import whole_file
 from fleet.cli.filters import filter_options
 from fleet.cli.options import home_option, redact_option
 from fleet.cli.reading import reading
+from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
 
 __all__ = ["export_"]
 
 # name → module and attribute of a `fleet.audit.export.Format`, loaded when it is asked for
-_FORMATS = {"jsonl": "fleet.audit.export:json_lines", "csv": "fleet.audit.export:csv_lines"}
+_FORMATS = {
+    "jsonl": "fleet.audit.export:json_lines",
+    "csv": "fleet.audit.export:csv_lines",
+    "otlp": "fleet.audit.otel:otlp_lines",
+}
+_OTLP = "otlp"
 _USUAL = "jsonl"
 _AT_ONCE = 64 * 1024  # bytes of output in one write
 
@@ -32,21 +41,41 @@ _AT_ONCE = 64 * 1024  # bytes of output in one write
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, whole or not at all [stdout]."
 )
+@click.option("--endpoint", default="", metavar="URL", help="Send OTLP to this collector, as http://localhost:4318.")
+@click.option("--content", is_flag=True, help="OTLP with the texts of users, models and tools.")
 @redact_option
 @home_option
-def export_(wanted: Filter, named: str | None, out: Path | None, redact: bool, home: Path | None) -> None:
+def export_(
+    wanted: Filter,
+    named: str | None,
+    out: Path | None,
+    endpoint: str,
+    content: bool,
+    redact: bool,
+    home: Path | None,
+) -> None:
     """Write decisions out, in the order decided, in bounded memory.
 
-    As JSON lines (everything on record about each) or CSV (a line each, for a spreadsheet). It ends with the decision
-    that was the last when it began; the next export goes on from there with --after SEQ. A worker may run meanwhile.
+    As JSON lines (everything on record about each), as CSV (a line each, for a spreadsheet), or as OpenTelemetry
+    traces, one a message (OTLP JSON lines, or to a collector with --endpoint). It ends with the decision that was the
+    last when it began; the next export goes on from there with --after SEQ. A worker may run meanwhile.
     """
     ending = out.suffix.removeprefix(".").lower() if out else ""
-    kind = named or (ending if ending in _FORMATS else _USUAL)
+    kind = named or (_OTLP if endpoint else ending if ending in _FORMATS else _USUAL)
+    if (endpoint or content) and kind != _OTLP:
+        raise InputError(f"--{'endpoint' if endpoint else 'content'} is for --format otlp, not {kind}")
+    if endpoint and out:
+        raise InputError("name one place: --out FILE or --endpoint URL")
+    convert: Format = partial(_format(kind), content=True) if content else _format(kind)
     with reading(home) as ledger:
         end = ledger.head()[0] + 1
         found = _Counted(decisions(ledger, replace(wanted, before=min(wanted.before or end, end))))
         seen, shown = _seen(ledger, found, redact)
-        text = _format(kind)(seen, shown)
+        if endpoint:
+            sent = _send(endpoint, seen, shown, content=content)
+            click.echo(f"{found.count} messages, {sent} spans, to {name(endpoint)}")
+            return
+        text = convert(seen, shown)
         if out is None:
             sys.stdout.buffer.writelines(_joined(text))
             return
@@ -64,10 +93,23 @@ def _seen(ledger: Ledger, found: Iterable[Stored], redact: bool) -> tuple[Ledger
     return redacted(ledger), map(redacted_event, found)
 
 
-def _format(kind: str) -> Format:
+def _format(kind: str) -> Callable[..., Iterator[str]]:
     module, _, attribute = _FORMATS[kind].partition(":")
-    found: Format = getattr(import_module(module), attribute)
+    try:
+        found: Callable[..., Iterator[str]] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--format {kind} needs the extra otel, which is not installed ({error.name}): "
+            "pip install 'fleet-runtime[otel]'"
+        ) from None
     return found
+
+
+def _send(endpoint: str, ledger: Ledger, found: Iterable[Stored], *, content: bool) -> int:
+    from fleet.audit.otel import Receiver  # an extra
+
+    with closing(Receiver(endpoint)) as receiver:
+        return receiver.send(ledger, found, content=content)
 
 
 def _joined(parts: Iterable[str]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ DOORS = {
     "dbzero": {"fleet/graph/db.py"},
     "anthropic": {"fleet/llm/anthropic.py"},
     "jinja2": {"fleet/prompting/prompts.py"},
+    "opentelemetry": {"fleet/audit/otel.py"},
     "sqlite3": ("fleet/ledger/", "fleet/demo/documents.py"),
     "prompt_toolkit": ("fleet/cli/",),
     "click": ("fleet/cli/",),
