@@ -9,7 +9,6 @@ from typing import Any, Literal
 from fleet.audit.labels import Label, right
 from fleet.clock import iso
 from fleet.ledger.events import Attempt, Decision, MessageAccepted
-from fleet.sandbox import DispatchTo, StartNewThread
 
 __all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
 
@@ -109,6 +108,8 @@ class Explanation:
         decision = self.decision
         if decision is None or not decision.attempts or decision.attempts[-1].verdict != "ok":
             return ""
+        from fleet.sandbox import DispatchTo, StartNewThread  # the grammar, which a list does without
+
         if decision.thread_index is not None:
             return DispatchTo(decision.thread_index).as_python()
         return StartNewThread(

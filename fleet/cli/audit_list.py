@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +48,7 @@ def _print_rows(ledger: Ledger, wanted: Filter, limit: int | None, follow: bool)
     page = replace(wanted, before=last + 1) if last is not None else wanted
     print_json_lines(row_of(stored) for stored in decisions(ledger, page, limit))
     if last is not None:
-        asyncio.run(_follow(ledger, replace(wanted, after=last), lambda each: print_json(row_of(each))))
+        _follow(ledger, replace(wanted, after=last), lambda each: print_json(row_of(each)))
 
 
 def _print_tables(ledger: Ledger, wanted: Filter, limit: int, follow: bool) -> None:
@@ -67,19 +66,23 @@ def _print_tables(ledger: Ledger, wanted: Filter, limit: int, follow: bool) -> N
     if page and len(found) > limit:
         click.echo(f"older ones: --before {page[0].seq}", err=True)
     if last is not None:
-        asyncio.run(_follow(ledger, replace(wanted, after=last), lambda each: click.echo(decision_line(each))))
+        _follow(ledger, replace(wanted, after=last), lambda each: click.echo(decision_line(each)))
 
 
-async def _follow(ledger: Ledger, wanted: Filter, show: Callable[[Stored], None]) -> None:
+def _follow(ledger: Ledger, wanted: Filter, show: Callable[[Stored], None]) -> None:
     """Show every decision after `wanted.after` as it is made, until interrupted."""
-    after = wanted.after
-    news = asyncio.Event()
-    with ledger.watch(news.set):
-        while True:
-            news.clear()
-            head = ledger.head()[0]
-            for stored in decisions(ledger, replace(wanted, after=after)):
-                show(stored)
-                after = max(after, stored.seq)
-            after = max(after, head)
-            await news.wait()
+    import asyncio  # which a page does without
+
+    async def follow(after: int) -> None:
+        news = asyncio.Event()
+        with ledger.watch(news.set):
+            while True:
+                news.clear()
+                head = ledger.head()[0]
+                for stored in decisions(ledger, replace(wanted, after=after)):
+                    show(stored)
+                    after = max(after, stored.seq)
+                after = max(after, head)
+                await news.wait()
+
+    asyncio.run(follow(wanted.after))

@@ -101,7 +101,7 @@ def _print(score: Score, model: str, against: Against | None, as_json: bool) -> 
     if as_json:
         print_json(score.as_dict() | ({"against": against.as_dict()} if against else {}))
         return
-    from fleet.audit.table import score_page  # rich, which --json does without
+    from fleet.audit.score_page import score_page  # rich, which --json does without
     from fleet.cli.page import print_page
 
     print_page(score_page(score, model))

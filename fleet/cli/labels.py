@@ -13,7 +13,8 @@ from fleet.audit.declared import Declarations
 from fleet.audit.find import find_message, read_time
 from fleet.audit.inert import name
 from fleet.audit.labelled import LabelledCase, labelled_cases, write_cases
-from fleet.audit.labels import label, labels
+from fleet.audit.labelling import label
+from fleet.audit.labels import labels
 from fleet.audit.redact import redact_value
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json

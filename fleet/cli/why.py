@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +12,14 @@ from fleet.audit.explain import explain
 from fleet.audit.explanation import Explanation
 from fleet.audit.find import find_message, last_message, message_at, read_time
 from fleet.audit.inert import name, visible
-from fleet.audit.raw import RawPart, raw_parts
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger
 from fleet.runtime.home import Home
+
+if TYPE_CHECKING:
+    from fleet.audit.raw import RawPart
 
 __all__ = ["why"]
 
@@ -39,8 +42,14 @@ def why(message: str, last: bool, user: str, at: str, raw: bool, as_json: bool, 
         raise InputError("name one message: MESSAGE, or --last, or --user U --at TIME")
     with Home(load_settings(home).home).read_ledger() as ledger:
         found = explain(ledger, _find(ledger, message, user, at))
-        parts = raw_parts(ledger, found) if raw else ()
+        parts = _raw(ledger, found) if raw else ()
     _print(found, parts, raw, as_json)
+
+
+def _raw(ledger: Ledger, found: Explanation) -> tuple[RawPart, ...]:
+    from fleet.audit.raw import raw_parts  # folds conversations, with all that this takes to load
+
+    return raw_parts(ledger, found)
 
 
 def _find(ledger: Ledger, message: str, user: str, at: str) -> str:

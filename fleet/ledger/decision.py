@@ -13,9 +13,9 @@ Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human"]
 
 
 class Record(BaseModel):
-    """A frozen value that refuses fields it does not know."""
+    """A frozen value that refuses fields it does not know. Pydantic builds a class's code when it is first needed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", defer_build=True)
 
 
 class Candidate(Record):

@@ -7,7 +7,6 @@ SQLite's data_version four times a second, which reads a few bytes of shared mem
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import itertools
@@ -15,10 +14,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fleet.errors import LedgerError
 from fleet.ledger.reader import Reader
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["LOOK_S", "Bell", "Bells"]
 
@@ -64,6 +66,8 @@ class Bell:
     """
 
     def __init__(self, bells: Bells, reader: Reader, ours: Callable[[], int], fn: Callable[[], None]) -> None:
+        import asyncio  # whoever only reads does without
+
         loop = self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._ours = ours

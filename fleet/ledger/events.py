@@ -25,7 +25,7 @@ __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Attempt", "Candidate", "Decision",
     "DecisionLabelled", "Event", "FleetStarted", "MessageAccepted", "MessageDecided", "ModelAnswered",
     "ReplyDelivered", "ReplyFailed", "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
-    "read_event",
+    "build_events", "read_event",
 ]  # fmt: skip
 
 Queue = Literal["inbox", "turns", "outbox"]
@@ -286,6 +286,13 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
 
 # (type, version) → a function from that version's payload to the next version's.
 _UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def build_events() -> None:
+    """Have pydantic build every class's code now, for a process in which several threads would need it at once."""
+    kinds: tuple[type[Record], ...] = (Candidate, Attempt, Decision, *EVENT_TYPES.values())
+    for kind in kinds:
+        kind.model_rebuild()
 
 
 def read_event(kind: str, version: int, body: bytes) -> Event:

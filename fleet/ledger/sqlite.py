@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fleet.errors import LedgerError
 from fleet.ledger.base import Draft, Pending, Progress, Stored, VerifyReport
 from fleet.ledger.doorbell import Bell, Bells
+from fleet.ledger.events import build_events
 from fleet.ledger.reader import Reader
 from fleet.ledger.schema import open_for_writing
 from fleet.ledger.verify import verify
-from fleet.ledger.writer import Writer
+
+if TYPE_CHECKING:
+    from fleet.ledger.writer import Writer
 
 __all__ = ["BUSY_S", "SqliteLedger"]
 
@@ -47,6 +50,9 @@ class SqliteLedger:
         if readonly:
             reader.open()
             return cls(path, reader, None, bells, watches)
+        from fleet.ledger.writer import Writer  # with asyncio, which readers do without
+
+        build_events()
 
         def committed(known: int, before: int) -> None:
             bells.ring()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fleet.audit.labels import label
+from fleet.audit.labelling import label
 from fleet.ledger.events import MessageDecided
 from fleet.runtime.home import Home
 from support.claude import KEY
