@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from fleet.agents.tool import Tool
 from fleet.errors import ConfigError
@@ -17,6 +17,7 @@ from fleet.errors import ConfigError
 __all__ = ["Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"]
 
 AgentKind = Literal["dialog", "supervised", "dispatcher"]
+DispatchMode = Literal["auto", "explicit", "default"]
 
 
 class Agent:
@@ -25,7 +26,9 @@ class Agent:
     `role` joins the agent to its files; `description` (default: the prompt's GOAL line) and `capabilities` (default:
     what its tools say of themselves) are what the router is shown; `prompt` and `warmup` are texts that win over the
     files; `model` wins over the setting worker_model; `locale` is the language of its threads where the router's
-    choice should not count.
+    choice should not count. `dispatch` says how it comes by a new thread: "auto", the router may choose it;
+    "explicit", it is never shown to the router, and is given threads by gates and dispatches alone; "default", it
+    also gets what nothing else could place.
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -43,6 +46,7 @@ class Agent:
         warmup: str | None = None,
         model: str = "",
         locale: str = "",
+        dispatch: DispatchMode = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -58,6 +62,9 @@ class Agent:
         self.warmup = warmup
         self.model = model or str((metadata or {}).get("MODEL", ""))
         self.locale = locale
+        if dispatch not in get_args(DispatchMode):
+            raise ConfigError(f"agent {role}: dispatch is auto, explicit or default, not {dispatch!r}")
+        self.dispatch = dispatch
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(role={self.role!r})"

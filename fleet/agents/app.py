@@ -58,6 +58,14 @@ class App:
             raise ConfigError(f"application {name} declares no agents; give it at least one DialogAgent")
         if default_agent and default_agent not in self.agents:
             raise ConfigError(f"default_agent {default_agent!r} is none of {', '.join(self.agents)}")
+        defaults = {default_agent} - {""} | {role for role, agent in self.agents.items() if agent.dispatch == "default"}
+        if len(defaults) > 1:
+            raise ConfigError(f"application {name} has several default agents: {', '.join(sorted(defaults))}; name one")
+        default_agent = next(iter(defaults), "")
+        if default_agent and self.agents[default_agent].dispatch == "explicit":
+            raise ConfigError(
+                f"the default agent {default_agent!r} is dispatched explicitly alone; one excludes the other"
+            )
         self.data = Path(data) if data is not None else None
         self.gate = list(gate) if isinstance(gate, Iterable) else gate
         self.preferred_language_for = preferred_language_for

@@ -31,6 +31,8 @@ print("Language:", language)
 if "default_example_id" in globals():
     print("Selected example:")
     show_example(default_example_id)
+if job.metadata:
+    print("Job metadata:", job)
 """
 
 DEFAULT_DISPATCHER_WARMUP = """\
@@ -103,7 +105,7 @@ class Catalog:
         capabilities = agent.capabilities or tuple(each.description.split(". ")[0].rstrip(".") for each in agent.tools)
         body = _body(agent.role, agent.KIND, description, capabilities, prompt, warmup, examples, [
             {"name": each.name, "effect": each.effect, "schema": each.as_block()} for each in agent.tools
-        ], agent.model)  # fmt: skip
+        ], agent.model, agent.dispatch)  # fmt: skip
         return Definition(agent.role, agent.KIND, description, capabilities, prompt, warmup, examples, body, agent)
 
     def _define_dispatcher(self, dispatcher: MessageDispatcher, default: Text) -> Definition:
@@ -155,6 +157,7 @@ def _body(
     examples: Mapping[int, Text],
     tools: list[dict[str, Any]],
     model: str,
+    dispatch: str = "auto",
 ) -> str:
     """The definition as canonical JSON: what is hashed, and what the ledger keeps as a blob."""
     declared = {
@@ -168,4 +171,6 @@ def _body(
         "tools": tools,
         "model": model,
     }
+    if dispatch != "auto":
+        declared["dispatch"] = dispatch
     return json.dumps(declared, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -71,7 +71,7 @@ class ToolContext:
     """What a tool call knows about itself; injected, never visible to the model.
 
     `state` is the application's durable dict: read it, never assign to it; change it with `emit`.
-    `idempotency_key` is the same for every try of the same call.
+    `idempotency_key` is the same for every try of the same call; `metadata` is what the job's dispatch gave it.
     """
 
     user: str

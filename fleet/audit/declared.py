@@ -78,4 +78,5 @@ def _agent(declared: Mapping[str, Any]) -> Agent:
         prompt=declared["prompt"],
         warmup=declared["warmup"],
         model=declared["model"],
+        dispatch=declared.get("dispatch", "auto"),
     )

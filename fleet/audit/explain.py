@@ -21,7 +21,7 @@ __all__ = ["explain", "find_message"]
 _THREAD = re.compile(r"threads\[(\d+)\]")
 _HEADING = re.compile(r"[A-Z][\w ]*:$")  # as in "Available agents:"
 _SAID = 300  # characters of a reason within a sentence
-_ENDS: dict[str, State] = {"drop": "dropped", "error": "error", "human": "human"}
+_ENDS: dict[str, State] = {"drop": "dropped", "error": "error", "human": "human", "cancelled": "cancelled"}
 _RESULTS: dict[str, State] = {
     "success": "answered",
     "need_input": "answered",
@@ -162,11 +162,15 @@ def _where(decision: Decision) -> str:
         return f"Nowhere: {by}, which dropped it."
     if decision.outcome == "error":
         return f"Nowhere: {by}, as an error."
+    if decision.outcome == "cancelled":
+        return f"Nowhere: {name(decision.gate)} called it off before it was assigned."
     return f"To a person: {by}."
 
 
 def _by(decision: Decision) -> str:
     model = name(decision.attempts[-1].model) if decision.attempts else "no model"
+    if decision.by == "dispatch":
+        return f"{name(decision.gate)} dispatched it" if decision.gate else "it was dispatched"
     if decision.by == "gate":
         if decision.gate == "session":
             return "the session that it belongs to decided"
@@ -188,6 +192,7 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
             "drop": "It was dropped; nobody answers it.",
             "error": "It ended as an error; nobody answers it.",
             "human": "It waits for a person; no agent answers it.",
+            "cancelled": "It was called off; nobody answers it.",
         }
         return _ENDS[decision.outcome], said[decision.outcome]
     started, ended = followed.started, followed.ended

@@ -13,7 +13,7 @@ __all__ = ["find_message", "last_message", "message_at", "read_time", "seq_at"]
 
 _STREAM = "message:"
 _LISTED = 5
-_ACCEPTED = ("message.accepted",)
+_ACCEPTED = ("message.accepted", "dispatch.requested")
 
 
 def find_message(ledger: Ledger, text: str) -> str:

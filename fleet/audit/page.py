@@ -72,7 +72,14 @@ def _reasons(decision: Decision) -> list[RenderableType]:
             _heading("The model's stated reason (its own words, not a fact)"),
             _pairs(("it said", "\n".join(lines))),
         ]
-    if decision.gate_reason:
+    if decision.by == "dispatch":
+        given = inert_json(decision.metadata, _PART) if decision.metadata else ""
+        reason = inert(decision.gate_reason, _TEXT) if decision.gate_reason else ""
+        parts += [
+            _heading("It was dispatched"),
+            _pairs(("by", name(decision.gate) if decision.gate else ""), ("reason", reason), ("metadata", given)),
+        ]
+    elif decision.gate_reason:
         lines = [inert(line, _TEXT) for line in decision.gate_reason.splitlines()]
         decided = "The gate decided" if decision.by == "gate" else "A gate failed, and the message went on"
         gate = name(decision.gate) if decision.gate not in ("", "gate") else ""

@@ -17,13 +17,24 @@ from fleet.graph.apply import change
 from fleet.graph.records import RECENT_KEPT, AgentRecord
 from fleet.graph.scratch import ScratchRoot
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded, TurnStarted
+from fleet.ledger.events import (
+    Decision,
+    DispatchCancelled,
+    DispatchRequested,
+    MessageAccepted,
+    MessageDecided,
+    TurnEnded,
+    TurnStarted,
+)
 from fleet.prompting.views import AgentView
 from fleet.routing.facts import Facts, ThreadViews, agent_views, facts_of
 
 __all__ = ["Moment", "moments"]
 
-_TYPES = (MessageAccepted.TYPE, MessageDecided.TYPE, TurnStarted.TYPE, TurnEnded.TYPE)
+_TYPES = (
+    MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, DispatchCancelled.TYPE, TurnStarted.TYPE,
+    TurnEnded.TYPE,
+)  # fmt: skip
 _NEITHER, _SAME, _ALL = range(3)
 
 
@@ -63,6 +74,7 @@ class _Past:
         self._user, self._seqs, self._declared, self._language_of = user, seqs, declared, language_of
         self._root = ScratchRoot()
         self._accepted: dict[str, MessageAccepted] = {}
+        self._roles: Container[str] = ()
 
     def moments(self, ledger: Ledger) -> Iterator[Moment]:
         between: list[Stored] = []  # since the last decision: the facts were read somewhere in between
@@ -90,7 +102,7 @@ class _Past:
         change(self._root, stored)
 
     def _moment(self, stored: Stored, event: MessageDecided, between: list[Stored]) -> Moment:
-        views = self._views(stored.seq, event.decision)
+        views, self._roles = self._views(stored.seq, event.decision), self._declared.at(stored.seq).roles
         best, facts = self._fit(event.decision, views), self._facts(stored, event, views)
         for number, each in enumerate(between, 1):
             self._change(each)
@@ -109,7 +121,7 @@ class _Past:
         """How well the threads as they stand now agree with the candidates on record."""
         shown = [(each.thread_id, each.latest_activity_at) for each in decision.candidates]
         user = self._root.users.get(self._user)
-        newest = ThreadViews(self._root).recent(user, views, len(shown)) if user is not None else []
+        newest = ThreadViews(self._root).recent(user, self._roles, len(shown)) if user is not None else []
         if [(each.id, to_us(each.latest_activity_at)) for each in newest] == shown:
             return _ALL
         standing = [self._root.threads.get(thread_id) for thread_id, _ in shown]
@@ -125,6 +137,8 @@ class _Past:
         )
         took = sum(us for stage, us in event.decision.latency_us.items() if stage != "queue")
         root = self._root
-        facts = facts_of(root, ThreadViews(root), message, views, from_us(stored.at - took), self._language_of)
+        facts = facts_of(
+            root, ThreadViews(root), message, views, from_us(stored.at - took), self._language_of, self._roles
+        )
         recent = tuple(facts.recent(RECENT_KEPT))
         return replace(facts, recent=lambda count: list(recent[:count]))

@@ -15,7 +15,7 @@ from fleet.ledger.events import Decision, MessageDecided
 __all__ = ["decision_line", "decision_table"]
 
 _TEXT = 40  # characters of a message
-_WHERE = {"drop": "dropped", "error": "error", "human": "a person"}
+_WHERE = {"drop": "dropped", "error": "error", "human": "a person", "cancelled": "called off"}
 
 
 def decision_table(found: Iterable[Stored]) -> Table:

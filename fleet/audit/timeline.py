@@ -94,9 +94,10 @@ def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str) -> Iter
         event = stored.event
         if isinstance(event, ev.TurnStarted) and message_id in event.message_ids:
             open_turn = True
-        if open_turn:
+        ended = isinstance(event, ev.TurnEnded) and message_id in event.message_ids  # called off, it may not have begun
+        if open_turn or ended:
             yield stored
-        if isinstance(event, ev.TurnEnded) and message_id in event.message_ids:
+        if ended:
             return
 
 

@@ -16,7 +16,7 @@ from fleet.llm.offline.printed import read_printed
 from fleet.llm.offline.worker_read import read_turns
 from fleet.prompting.examples import examples_of
 from fleet.prompting.quote import Untrusted
-from fleet.prompting.views import MessageView, ThreadView
+from fleet.prompting.views import JobView, MessageView, ThreadView
 from fleet.routing.facts import Facts, agent_views
 from fleet.routing.shown import Shown, show
 from fleet.workers.conversation import messages_for, warm_up
@@ -117,7 +117,13 @@ def _work(definition: Definition, example: int | None) -> tuple[str, str]:
     except ConfigError:
         examples = {}
     warm = warm_up(
-        definition, examples, messages=[_MADE_UP], thread=_thread(0, definition.role), example=example, now=now()
+        definition,
+        examples,
+        messages=[_MADE_UP],
+        thread=_thread(0, definition.role),
+        job=JobView("job_0", definition.role, {"order": 7}),
+        example=example,
+        now=now(),
     )
     return warm.transcript, warm.trouble
 

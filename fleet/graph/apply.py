@@ -113,6 +113,8 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
     else:
         thread = root.threads[decision.thread_id]
         job = _job(root, thread.job)
+    if decision.metadata:
+        job.metadata = json.dumps(decision.metadata, ensure_ascii=False)
     thread.summary = extend_summary(thread.summary, thread.last_assistant_message, event.text)
     thread.latest_activity_at = stored.at
     thread.messages += 1
@@ -181,8 +183,23 @@ def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
     _result(job, event.call_id, event.content, error=event.error)
 
 
+def _cancelled(root: LivingRoot, stored: Stored, event: ev.DispatchCancelled) -> None:
+    job = _job(root, event.job_id)
+    open_ids = [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]
+    if event.message_id in open_ids:
+        job.cancelled.append(json.dumps({"id": event.message_id, "reason": event.reason}, ensure_ascii=False))
+
+
 def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job, thread = _job(root, event.job_id), root.threads[event.thread_id]
+    if len(job.cancelled):
+        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in event.message_ids]
+        if not any(each in event.message_ids for each in list(job.turn_ids)):  # called off before a turn took it up
+            job.waiting = [entry for entry in job.waiting if json.loads(entry)["id"] not in event.message_ids]
+            if not len(job.turn_ids):
+                job.status = event.result
+                thread.status = "working" if len(job.waiting) else event.result
+            return
     for call_id in unanswered_calls(job):  # the API takes no call without its result
         _result(job, call_id, "Not run: the turn ended before.", error=True)
     last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
@@ -245,6 +262,8 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,
     ev.MessageAccepted: _accepted,
+    ev.DispatchRequested: _accepted,
+    ev.DispatchCancelled: _cancelled,
     ev.MessageDecided: _decided,
     ev.TurnStarted: _turn_started,
     ev.ModelAnswered: _answered,

@@ -81,7 +81,9 @@ class JobRecord:
 
     `version` is that of its ledger stream; `tail` the end of the conversation, each entry a JSON message of the
     Messages API; `waiting` the routed messages that no turn has taken up yet, each a JSON object with id and text;
-    `turn_ids` those that the open turn answers, empty between turns.
+    `turn_ids` those that the open turn answers, empty between turns; `metadata` is the JSON object that the newest
+    dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id and
+    reason.
     """
 
     version: int = 0
@@ -90,6 +92,7 @@ class JobRecord:
     turn_transcript: str = ""
     turn_steps: int = 0
     stop_reason: str = ""
+    metadata: str = ""
 
     def __init__(self, id: str, thread: str, agent: str, example: int | None) -> None:  # noqa: A002
         self.id = id
@@ -100,6 +103,7 @@ class JobRecord:
         self.waiting: list[str] = []
         self.turn_ids: list[str] = []
         self.intended: list[str] = []
+        self.cancelled: list[str] = []
 
 
 @memo(id="fleet/Root", singleton=True)

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Attempt", "Candidate", "DecidedBy", "Decision", "Outcome", "Record"]
 
-DecidedBy = Literal["model", "gate", "fallback"]
-Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human"]
+DecidedBy = Literal["model", "gate", "fallback", "dispatch"]
+Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled"]
 
 
 class Record(BaseModel):
@@ -57,7 +57,8 @@ class Decision(Record):
     `candidates`, `agents` and `examples` (role → ids) are exactly what was printed; `reason` is the model's
     comments; `gate` names the gate that settled it, or failed, `gate_reason` has its words or traceback; `fallback`
     names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
-    model, parse) to its duration.
+    model, parse) to its duration. Where an explicit dispatch decided, `gate` is who asked for it, `gate_reason` why it
+    was refused or called off, `metadata` what its job is given.
     """
 
     by: DecidedBy
@@ -72,6 +73,7 @@ class Decision(Record):
     reason: str = ""
     gate: str = ""
     gate_reason: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
     fallback: Literal["", "router", "agent", "human"] = ""
     fallback_reason: str = ""
     candidates: tuple[Candidate, ...] = ()

@@ -14,45 +14,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from fleet.errors import LedgerError
+from fleet.ledger.assignment import Assignment
 from fleet.ledger.decision import Attempt, Candidate, Decision, Record
+from fleet.ledger.event import Event, Queue
+from fleet.ledger.message_events import (
+    DecisionLabelled,
+    DispatchCancelled,
+    DispatchRequested,
+    MessageAccepted,
+    MessageDecided,
+)
 
 __all__ = [
-    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Attempt", "Candidate", "Decision",
-    "DecisionLabelled", "Event", "FleetStarted", "MessageAccepted", "MessageDecided", "ModelAnswered",
-    "ReplyDelivered", "ReplyFailed", "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
-    "build_events", "read_event",
+    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "Candidate",
+    "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Event", "FleetStarted",
+    "MessageAccepted", "MessageDecided", "ModelAnswered", "ReplyDelivered", "ReplyFailed", "ToolIntended",
+    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted", "build_events", "read_event",
 ]  # fmt: skip
 
-Queue = Literal["inbox", "turns", "outbox"]
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
-
-
-class Event(Record):
-    """One thing that happened. Subclasses are the vocabulary; `TYPE` is the name in the ledger."""
-
-    TYPE: ClassVar[str] = ""
-    VERSION: ClassVar[int] = 1
-
-    def opens(self) -> tuple[tuple[Queue, str], ...]:
-        """The queue entries, as (queue, key), that this event begins."""
-        return ()
-
-    def closes(self) -> tuple[tuple[Queue, str], ...]:
-        """The queue entries that this event ends."""
-        return ()
-
-    def blobs(self) -> tuple[str, ...]:
-        """The hashes of the blobs that this event names."""
-        return ()
-
-    def body(self) -> bytes:
-        """The payload as stored: compact JSON, defaults left out."""
-        return self.model_dump_json(exclude_defaults=True).encode()
 
 
 class FleetStarted(Event):
@@ -85,41 +70,6 @@ class AgentRetired(Event):
     TYPE = "agent.retired"
     role: str
     open_threads: int = 0
-
-
-class MessageAccepted(Event):
-    """A message is durable and will reach a terminal state. Stream: message:ID, version 1."""
-
-    TYPE = "message.accepted"
-    message_id: str
-    user: str
-    text: str
-    channel: str = ""
-    session_id: str = ""
-    language: str = ""
-    metadata: dict[str, Any] = Field(default_factory=dict)
-
-    def opens(self) -> tuple[tuple[Queue, str], ...]:
-        return (("inbox", self.message_id),)
-
-
-class MessageDecided(Event):
-    """The one decision about a message; what it amounts to is applied with it. Stream: message:ID, version 2."""
-
-    TYPE = "message.decided"
-    message_id: str
-    user: str
-    text: str
-    decision: Decision
-
-    def blobs(self) -> tuple[str, ...]:
-        return (self.decision.transcript, self.decision.prompt)
-
-    def opens(self) -> tuple[tuple[Queue, str], ...]:
-        return (("turns", self.message_id),) if self.decision.thread_id else ()
-
-    def closes(self) -> tuple[tuple[Queue, str], ...]:
-        return (("inbox", self.message_id),)
 
 
 class TurnStarted(Event):
@@ -249,21 +199,6 @@ class ReplyFailed(Event):
         return (("outbox", self.reply_id),)
 
 
-class DecisionLabelled(Event):
-    """Somebody says what would have been right for a message: a thread of then, or a new one with `agent`.
-
-    The last one about a message counts. `user` is the message's, `by` who says so. Stream: label:MESSAGE.
-    """
-
-    TYPE = "decision.labelled"
-    message_id: str
-    user: str
-    thread_id: str = ""
-    agent: str = ""
-    note: str = ""
-    by: str = ""
-
-
 EVENT_TYPES: Mapping[str, type[Event]] = {
     kind.TYPE: kind
     for kind in (
@@ -271,7 +206,9 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         AgentDeclared,
         AgentRetired,
         MessageAccepted,
+        DispatchRequested,
         MessageDecided,
+        DispatchCancelled,
         TurnStarted,
         ModelAnswered,
         ToolIntended,
@@ -290,7 +227,7 @@ _UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 def build_events() -> None:
     """Have pydantic build every class's code now, for a process in which several threads would need it at once."""
-    kinds: tuple[type[Record], ...] = (Candidate, Attempt, Decision, *EVENT_TYPES.values())
+    kinds: tuple[type[Record], ...] = (Candidate, Attempt, Decision, Assignment, *EVENT_TYPES.values())
     for kind in kinds:
         kind.model_rebuild()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
 from typing import Any, SupportsIndex
 
-__all__ = ["Untrusted", "quote"]
+__all__ = ["Untrusted", "quote", "quote_json"]
 
 _ESCAPED = re.compile(r"[<>`\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]")
 _SHOWN_AGAIN = 600  # characters; summaries and last messages are shown for every message of a user
@@ -38,7 +38,12 @@ def quote(text: str) -> str:
     return _quoted_before(text) if len(text) <= _SHOWN_AGAIN else _quoted(text)
 
 
-def _quoted(text: str) -> str:
+def quote_json(value: Any) -> str:
+    """A JSON value as one line in which no text acts on a reader or parser; `json.loads` gives the value back."""
+    return _quoted(value)
+
+
+def _quoted(text: Any) -> str:
     return _ESCAPED.sub(lambda found: _shown(found.group()), json.dumps(text, ensure_ascii=False))
 
 

@@ -6,17 +6,18 @@ A view is a copy taken while reading; assigning to it does nothing to the graph.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from fleet.clock import from_us
-from fleet.graph.records import ThreadRecord
-from fleet.ledger.events import MessageAccepted
-from fleet.prompting.quote import Untrusted, quote
+from fleet.graph.records import JobRecord, ThreadRecord
+from fleet.ledger.events import Assignment, DispatchRequested, MessageAccepted
+from fleet.prompting.quote import Untrusted, quote, quote_json
 
-__all__ = ["AgentView", "MessageView", "ThreadView", "UserView"]
+__all__ = ["AgentView", "JobView", "MessageView", "ThreadView", "UserView"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class UserView:
 
 @dataclass(frozen=True)
 class MessageView:
-    """One inbound message. Printed: its text as a quoted line. The texts in `metadata` are untrusted too."""
+    """One inbound message. Printed: its text as a quoted line. The texts in `metadata` are untrusted too.
+
+    `dispatch` is the assignment of an explicit dispatch.
+    """
 
     id: str
     sender: UserView
@@ -41,6 +45,7 @@ class MessageView:
     session_id: str = ""
     language: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    dispatch: Assignment | None = None
 
     def __str__(self) -> str:
         return quote(self.text)
@@ -56,7 +61,25 @@ class MessageView:
             message.session_id,
             message.language,
             _inert(message.metadata),
+            message.assignment if isinstance(message, DispatchRequested) else None,
         )
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A worker's job. Printed: its metadata, what its newest dispatch gave it, as one line of inert JSON."""
+
+    id: str
+    agent: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return quote_json(self.metadata)
+
+    @classmethod
+    def of(cls, job: JobRecord) -> JobView:
+        """The view of a job of the graph."""
+        return cls(job.id, job.agent, _inert(json.loads(job.metadata)) if job.metadata else {})
 
 
 @dataclass(frozen=True)

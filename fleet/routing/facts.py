@@ -51,7 +51,7 @@ class Facts:
 
 
 def agent_views(catalog: Catalog) -> dict[str, AgentView]:
-    """The catalog's agents as a router is shown them."""
+    """The catalog's agents as a router is shown them: without those that are dispatched explicitly alone."""
     return {
         role: AgentView(
             role,
@@ -60,6 +60,7 @@ def agent_views(catalog: Catalog) -> dict[str, AgentView]:
             tuple((number, example.name) for number, example in examples_of(found).items()),
         )
         for role, found in catalog.roles.items()
+        if found.agent is None or found.agent.dispatch != "explicit"
     }
 
 
@@ -95,8 +96,9 @@ def facts_of(
     agents: Mapping[str, AgentView],
     now: datetime,
     language_of: Callable[[Any], str | None] | None = None,
+    roles: Container[str] | None = None,
 ) -> Facts:
-    """The facts about one accepted message. Threads are the sender's own, and only of agents that are declared."""
+    """The facts about one accepted message. Threads are the sender's own, and only of `roles` (None: of `agents`)."""
     known = root.users.get(message.user)
     language = known.language if known is not None else ""
 
@@ -105,7 +107,7 @@ def facts_of(
         return asked or message.language or language or None
 
     def recent(count: int) -> list[ThreadView]:
-        return [] if known is None else threads.recent(known, agents, count)
+        return [] if known is None else threads.recent(known, agents if roles is None else roles, count)
 
     def thread(thread_id: str) -> ThreadView | None:
         found = root.threads.get(thread_id)

@@ -1,4 +1,4 @@
-"""Settling a message without a model: by the application's gates, or by the session that it belongs to."""
+"""Settling a message without a model: by its dispatch, the application's gates, or the session that it belongs to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fleet.agents.catalog import Catalog
 from fleet.errors import ConfigError
 from fleet.ledger.events import Decision
 from fleet.ledger.storable import storable
+from fleet.routing.assigned import assigned
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
 from fleet.routing.gates import DispatchAction, DispatchResult, Said, ask_gates, by_session, chain, keyed_thread
@@ -48,14 +49,17 @@ class Settling:
         self._gates = None if app.gate is None else chain(app.gate)
         if settings.gate_failures not in ("stop", "pass"):
             raise ConfigError(f"FLEET_GATE_FAILURES must be stop or pass, not {settings.gate_failures!r}")
-        only = next(iter(catalog.roles)) if len(catalog.roles) == 1 else ""
-        self._default = app.default_agent or only
+        open_to_all = [role for role, agent in app.agents.items() if agent.dispatch != "explicit"]
+        self._first = (open_to_all or list(app.agents))[0]
+        self._default = app.default_agent or (self._first if len(open_to_all) == 1 else "")
 
     async def settle(self, facts: Facts, latency: dict[str, int]) -> Decided | Passed | None:
         """The decision, if it needs no model; None, or what goes along, if the message is the model's.
 
         Adds to `latency` what the gates took. Never raises for what a gate did.
         """
+        if facts.message.dispatch is not None:
+            return assigned(facts, facts.message.dispatch, self._catalog, latency, self._code_version)
         if self._gates is None:
             result = by_session(facts.message)
             return None if result is None else self._placed(Said(result, "session"), facts, latency)
@@ -105,7 +109,7 @@ class Settling:
         agent = result.agent or self._default
         if not agent and said.gate == "session" and self._gates is None:
             return Passed(key)  # several specialists and no default: a model picks who the session begins with
-        agent = agent or next(iter(roles))
+        agent = agent or self._first
         name = "".join(each for each in result.key if each.isprintable())[:_NAME]
         language = self._catalog.app.agents[agent].locale or facts.language
         decision = Decision(outcome="start_new_thread", agent=agent, language=language, name=name, **base)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from fleet.agents.app import App
 from fleet.agents.catalog import Catalog
 from fleet.agents.tool import reducers
-from fleet.errors import FleetError, GraphError
+from fleet.errors import FleetError, GraphError, InputError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Draft, Stored
-from fleet.ledger.events import FleetStarted, MessageAccepted, MessageDecided, TurnEnded
+from fleet.ledger.events import Assignment, FleetStarted
 from fleet.llm.base import Model
 from fleet.log import log
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import default_prompt, render_prompt
 from fleet.prompting.warmup import compile_warmup
 from fleet.routing.decider import Decider
+from fleet.runtime.awaited import awaited
+from fleet.runtime.dispatches import Dispatch, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Accepted, Intake, Message, as_message
 from fleet.runtime.loop import Loop
@@ -228,30 +230,40 @@ class Fleet:
         self._room.check()
         return await self._intake.accept(given)
 
+    async def dispatch(
+        self,
+        agent: str = "",
+        *,
+        user: str,
+        text: str = "",
+        thread: str = "",
+        new_thread: bool = False,
+        name: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        id: str = "",  # noqa: A002 - the message's own
+        by: str = "application",
+        mode: Literal["queue", "sync"] = "queue",
+    ) -> Dispatch:
+        """Assign work to `agent` for `user` without a routing model: `Assignment` says where it goes.
+
+        `metadata` reaches the worker as `job.metadata`; the same `id` again changes nothing. Returns the dispatch once
+        it is durable; with mode="sync" once it has ended.
+        Raises: InputError for an agent that is not declared, or what intake refuses; InboxFullError; LedgerError.
+        """
+        if agent and agent not in self._catalog.roles:
+            raise InputError(f"no agent {agent!r} is declared; there are {', '.join(self._catalog.roles)}")
+        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by)
+        sent = await self._intake.accept(Message(user, text, id, metadata=metadata or {}, dispatch=asked))
+        if mode == "sync":
+            await self.reply_to(sent.message_id)
+        return find_dispatch(self.ledger, sent.message_id)
+
     async def reply_to(self, message_id: str) -> str:
         """Wait for the end of the turn that answers a message; what was replied, "" if nothing was.
 
         Raises: what stopped the fleet, if it stops before that.
         """
-        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def listen(stored: Stored) -> None:
-            event = stored.event
-            if done.done():
-                return
-            if isinstance(event, TurnEnded) and message_id in event.message_ids:
-                done.set_result(event.reply)
-            elif isinstance(event, MessageDecided) and event.message_id == message_id and not event.decision.thread_id:
-                done.set_result("")
-
-        self._listeners.append(listen)
-        try:
-            for stored in self.ledger.read_stream(f"message:{message_id}"):
-                if isinstance(stored.event, MessageDecided) and stored.event.decision.job_id:
-                    for step in self.ledger.read_stream(f"job:{stored.event.decision.job_id}"):
-                        listen(step)
-                elif not isinstance(stored.event, MessageAccepted):
-                    listen(stored)
+        with awaited(self.ledger, message_id, self._listeners) as done:
             stopped = asyncio.create_task(self._stopped.wait())
             waiting: set[asyncio.Future[Any]] = {done, stopped}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -259,8 +271,6 @@ class Fleet:
             if not done.done():
                 raise self._fatal or FleetError("the fleet was stopped before the reply")
             return done.result()
-        finally:
-            self._listeners.remove(listen)
 
     async def idle(self) -> None:
         """Wait until every accepted message is routed, answered and delivered.

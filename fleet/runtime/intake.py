@@ -18,7 +18,7 @@ from typing import Any
 from fleet.clock import now_us
 from fleet.errors import InboxFullError, InputError, LedgerError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
-from fleet.ledger.events import MessageAccepted, MessageDecided
+from fleet.ledger.events import Assignment, DispatchRequested, MessageAccepted, MessageDecided
 
 __all__ = ["Accepted", "Intake", "Message", "accept_now", "as_message", "check_message"]
 
@@ -30,7 +30,10 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 @dataclass(frozen=True)
 class Message:
-    """One inbound message. `id` makes it idempotent ("" : one is made); `metadata` is JSON-able and reaches warmup."""
+    """One inbound message. `id` makes it idempotent ("" : one is made); `metadata` is JSON-able and reaches warmup.
+
+    With `dispatch` it is an explicit dispatch, and may have no text.
+    """
 
     sender: str
     text: str
@@ -39,6 +42,7 @@ class Message:
     session_id: str = ""
     language: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    dispatch: Assignment | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     text, user = message.text, message.sender
     if not isinstance(text, str):
         raise InputError(f"a message's text is a str, not {type(text).__name__}; nothing was sent")
-    if not text.strip():
+    if not text.strip() and message.dispatch is None:
         raise InputError("the message is empty; nothing was sent")
     try:
         size = len(text.encode())
@@ -157,7 +161,7 @@ def _draft(message: Message, max_bytes: int) -> Draft:
         raise InputError(f"the message has {size} bytes and at most {max_bytes} are accepted; nothing was sent")
     if "\x00" in text:
         raise InputError("the message holds a NUL character; nothing was sent")
-    message_id = message.id or f"msg_{secrets.token_hex(8)}"
+    message_id = message.id or f"{'dsp' if message.dispatch else 'msg'}_{secrets.token_hex(8)}"
     for what, value, needed in (
         ("user", user, True),
         ("message id", message_id, True),
@@ -169,16 +173,27 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     language = message.language.replace("_", "-")
     if language and not _LANGUAGE.fullmatch(language):  # warmups print it as it stands
         raise InputError("a language is a tag such as en, pt-BR or zh-Hant-TW; nothing was sent")
-    event = MessageAccepted(
-        message_id=message_id,
-        user=user,
-        text=text,
-        channel=message.channel,
-        session_id=message.session_id,
-        language=language,
-        metadata=_metadata(message.metadata),
-    )
+    fields: dict[str, Any] = {
+        "message_id": message_id, "user": user, "text": text, "channel": message.channel,
+        "session_id": message.session_id, "language": language, "metadata": _metadata(message.metadata),
+    }  # fmt: skip
+    given = message.dispatch
+    event = DispatchRequested(assignment=_assignment(given), **fields) if given else MessageAccepted(**fields)
     return Draft(f"message:{message_id}", 0, (event,), user)
+
+
+def _assignment(given: Assignment) -> Assignment:
+    """The assignment, checked. Raises: InputError."""
+    for what, value in (
+        ("role", given.agent), ("thread", given.thread_id), ("name", given.name), ("dispatch's author", given.by),
+    ):  # fmt: skip
+        if not _is_line(value):
+            raise InputError(f"a {what} is 0 to {_MAX_ID} printable characters; nothing was sent")
+    if given.new_thread and given.thread_id:
+        raise InputError("a dispatch goes to a thread or to a new one, not both; nothing was sent")
+    if not given.agent and not given.thread_id:
+        raise InputError("a dispatch needs an agent, or a thread; nothing was sent")
+    return given
 
 
 def _is_line(value: object) -> bool:

@@ -14,9 +14,17 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.clock import now, now_us
+from fleet.errors import StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Stored
-from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, TurnEnded
+from fleet.ledger.events import (
+    Decision,
+    DispatchCancelled,
+    DispatchRequested,
+    MessageAccepted,
+    MessageDecided,
+    TurnEnded,
+)
 from fleet.routing.decided import Decided
 from fleet.routing.decider import Decider
 from fleet.routing.facts import ThreadViews, agent_views, facts_of
@@ -66,6 +74,9 @@ class Loop:
             self._threads.forget(event.decision.thread_id)
             if event.decision.job_id:
                 self.wake(event.decision.job_id)
+        elif isinstance(event, DispatchCancelled) and self._worker is not None:
+            self._worker.interrupt(event.job_id)
+            self.wake(event.job_id)
         elif isinstance(event, TurnEnded):
             self._threads.forget(event.thread_id)
             if event.reply_id and event.deliver:
@@ -138,11 +149,21 @@ class Loop:
                 }
             )
         event = MessageDecided(message_id=message.message_id, user=message.user, text=message.text, decision=decision)
-        await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
+        try:
+            await self._write(Draft(stored.stream, stored.version, (event,), message.user, decided.blobs))
+        except StaleWriteError:
+            if not isinstance(message, DispatchRequested):
+                raise  # a dispatch may be called off by any process, as long as nothing is decided about it
 
     async def _decide(self, stored: Stored, message: MessageAccepted) -> tuple[Decided, Decision | None]:
         facts = facts_of(
-            self._root, self._threads, message, self._views, now(), self._catalog.app.preferred_language_for
+            self._root,
+            self._threads,
+            message,
+            self._views,
+            now(),
+            self._catalog.app.preferred_language_for,
+            self._catalog.roles,
         )
         decided = await self._decider.decide(facts, max(0, now_us() - stored.at))
         return decided, self._bind(decided, message)
@@ -152,7 +173,7 @@ class Loop:
         decision = decided.decision
         if decision.outcome == "dispatch_to":
             thread = self._root.threads.get(decision.thread_id)
-            if thread is None or thread.user != message.user or thread.agent not in self._views:
+            if thread is None or thread.user != message.user or thread.agent not in self._catalog.roles:
                 return None
             return decision.model_copy(update={"job_id": thread.job})
         if decision.outcome != "start_new_thread":

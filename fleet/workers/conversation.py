@@ -13,7 +13,7 @@ from fleet.errors import WarmupError
 from fleet.ledger.events import MessageAccepted
 from fleet.prompting.examples import Example
 from fleet.prompting.quote import quote
-from fleet.prompting.views import MessageView, ThreadView
+from fleet.prompting.views import JobView, MessageView, ThreadView
 from fleet.prompting.warmup import Transcript, run_warmup
 
 __all__ = ["WarmedUp", "ends_in_question", "messages_for", "warm_up"]
@@ -37,13 +37,14 @@ def warm_up(
     *,
     messages: Sequence[MessageAccepted],
     thread: ThreadView,
+    job: JobView,
     example: int | None,
     now: datetime,
 ) -> WarmedUp:
     """Run the warmup of one turn.
 
-    Names in reach: message (the newest), messages, user, thread, now, language, metadata, default_example_id (only if
-    one was chosen), list_of_examples(), show_example(id), quote.
+    Names in reach: message (the newest), messages, user, thread, job, now, language, metadata (the message's),
+    default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote.
     Code that raises does not cost the user an answer: the default warmup runs in its place, and the record says so.
     """
     views = [MessageView.of(message, thread.language) for message in messages]
@@ -52,6 +53,7 @@ def warm_up(
         "messages": views,
         "user": views[-1].sender,
         "thread": thread,
+        "job": job,
         "now": now,
         "language": thread.language,
         "metadata": views[-1].metadata,

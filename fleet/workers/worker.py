@@ -29,22 +29,20 @@ from fleet.ledger.events import (
     AppEventRecorded,
     Event,
     MessageAccepted,
-    ModelAnswered,
     ToolIntended,
-    ToolReturned,
     TurnEnded,
     TurnResult,
     TurnStarted,
 )
 from fleet.ledger.storable import storable
 from fleet.llm.base import Answer, Model, Request, failure_of
-from fleet.llm.prices import cost_usd
 from fleet.log import log
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import render_prompt
-from fleet.prompting.views import ThreadView
+from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
+from fleet.workers.recorded import answered_by, last_answer, returned
 
 __all__ = ["Worker"]
 
@@ -80,6 +78,7 @@ class Worker:
         self._tools = {role: {each.name: each for each in agent.tools} for role, agent in catalog.app.agents.items()}
         self._tool_blocks = {role: tuple(t.as_block() for t in tools.values()) for role, tools in self._tools.items()}
         self._agents = catalog.app.agents
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
         self._delivers = {
             role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self._agents.items()
@@ -94,6 +93,7 @@ class Worker:
         if job.agent not in self._roles:
             await self._give_up(job)
             return
+        await self._call_off(job)
         if not len(job.turn_ids):
             if not len(job.waiting):
                 return
@@ -101,6 +101,26 @@ class Worker:
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
         while len(job.turn_ids):
             await self._step(job, transcript)
+            await self._call_off(job)
+
+    def interrupt(self, job_id: str) -> None:
+        """Wait no longer for the model that a job is asking: something of it was called off."""
+        if asked := self._asked.get(job_id):
+            asked.cancel()
+
+    async def _call_off(self, job: JobRecord) -> None:
+        """End what a dispatch's cancellation calls off: the open turn that answers it, or its place in the line."""
+        for entry in list(job.cancelled):
+            message_id, why = json.loads(entry)["id"], json.loads(entry)["reason"]
+            ids = tuple(job.turn_ids)
+            ended = self._end(job, "failed", "", why).model_copy(
+                update={
+                    "message_ids": ids if message_id in ids else (message_id,),
+                    "reply_id": "",
+                    "deliver": False,
+                }
+            )
+            await self._record(job, ended)
 
     async def _start(self, job: JobRecord) -> None:
         ids = tuple(json.loads(entry)["id"] for entry in list(job.waiting))
@@ -111,6 +131,7 @@ class Worker:
             self._examples[job.agent],
             messages=messages,
             thread=ThreadView.of(thread),
+            job=JobView.of(job),
             example=job.default_example_id,
             now=now(),
         )
@@ -150,7 +171,7 @@ class Worker:
         calls = unanswered_calls(job)
         last = json.loads(job.tail[-1])
         if calls:
-            block = next(b for b in _last_answer(job) if b.get("id") == calls[0])
+            block = next(b for b in last_answer(job) if b.get("id") == calls[0])
             await self._call_tool(job, block)
         elif last["role"] == "assistant":
             await self._record(job, self._closing(job, last["content"], job.stop_reason))
@@ -170,14 +191,21 @@ class Worker:
             self._settings.model_timeout_s,
         )
         began = time.perf_counter_ns()
+        asked = self._asked[job.id] = asyncio.ensure_future(model.complete(request))
         try:
-            answer = await model.complete(request)
+            answer = await asked
+        except asyncio.CancelledError:
+            if _cancelled():
+                raise
+            return  # called off
         except ModelError as error:
             log("model.failed", level=logging.WARNING, job=job.id, model=model.name, error=type(error).__name__)
             await self._record(job, self._end(job, "failed", _NO_ANSWER, failure_of(model, error)))
             return
+        finally:
+            del self._asked[job.id]
         answer = replace(answer, content=storable(answer.content))
-        answered = _answered(job, answer, (time.perf_counter_ns() - began) // 1000)
+        answered = answered_by(job, answer, (time.perf_counter_ns() - began) // 1000)
         if answer.stop_reason == "tool_use" and answer.tool_calls:
             await self._record(job, answered)
         else:
@@ -214,15 +242,16 @@ class Worker:
         found = self._tools[job.agent].get(block["name"])
         call_id, thread = str(block["id"]), self._root.threads[job.thread]
         if found is None:
-            await self._record(job, _returned(job, block, f"There is no tool {block['name']!r}.", error=True))
+            await self._record(job, returned(job, block, f"There is no tool {block['name']!r}.", error=True))
             return
         if call_id in list(job.intended):  # a crash fell between its intent and its result
             said = _UNKNOWN_EFFECT.format(tool=found.name)
-            lost = _returned(job, block, "It is not known whether this took effect.", error=True)
+            lost = returned(job, block, "It is not known whether this took effect.", error=True)
             await self._record(job, lost, self._end(job, "blocked", said, f"{found.name} may have run: {call_id}"))
             return
         key = hashlib.sha256(f"{job.id}\n{job.turn}\n{call_id}".encode()).hexdigest()
-        context = ToolContext(thread.user, thread.id, job.id, call_id, key, now(), self._root.state)
+        metadata = json.loads(job.metadata) if job.metadata else {}
+        context = ToolContext(thread.user, thread.id, job.id, call_id, key, now(), self._root.state, metadata)
         began = time.perf_counter_ns()
         try:
             arguments = found.bind(block["input"])
@@ -253,7 +282,7 @@ class Worker:
             AppEventRecorded(name=each.NAME, version=each.VERSION, job_id=job.id, user=thread.user, data=fields)
             for each, fields in zip(context.emitted, data, strict=True)
         )  # fmt: skip
-        await self._record(job, *emitted, _returned(job, block, content, error=error, latency_us=took))
+        await self._record(job, *emitted, returned(job, block, content, error=error, latency_us=took))
 
     async def _run(self, found: Tool, arguments: Mapping[str, Any], context: ToolContext) -> str:
         limit = found.timeout_s or self._settings.tool_timeout_s
@@ -272,43 +301,3 @@ def _cancelled() -> bool:
     """Whether the running task itself is being cancelled, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
-    for entry in reversed(list(job.tail)):
-        message = json.loads(entry)
-        if message["role"] == "assistant":
-            return list(message["content"])
-    return []
-
-
-def _answered(job: JobRecord, answer: Answer, latency_us: int) -> ModelAnswered:
-    usage = answer.usage
-    return ModelAnswered(
-        job_id=job.id,
-        turn=job.turn,
-        content=tuple(dict(block) for block in answer.content),
-        stop_reason=answer.stop_reason,
-        model=answer.model,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cost_usd=cost_usd(answer.model, usage),
-        latency_us=latency_us,
-    )
-
-
-def _returned(
-    job: JobRecord, block: Mapping[str, Any], content: str, *, error: bool, latency_us: int = 0
-) -> ToolReturned:
-    return ToolReturned(
-        job_id=job.id,
-        turn=job.turn,
-        call_id=str(block["id"]),
-        tool=str(block["name"]),
-        arguments=dict(block["input"]),
-        content=content,
-        error=error,
-        latency_us=latency_us,
-    )

@@ -1,0 +1,56 @@
+"""What an explicit dispatch decides: the thread and agent that it names, or why it cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.agents.catalog import Catalog
+from fleet.graph.records import RECENT_KEPT
+from fleet.ledger.events import Assignment, Decision
+from fleet.prompting.quote import Untrusted
+from fleet.prompting.views import ThreadView
+from fleet.routing.decided import Decided
+from fleet.routing.facts import Facts
+
+__all__ = ["assigned"]
+
+
+def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[str, int], code_version: str) -> Decided:
+    """The decision about a dispatch; an error on record where it names a thread or agent that cannot take it."""
+    base: dict[str, Any] = {
+        "by": "dispatch", "gate": asked.by, "metadata": _plain(facts.message.metadata), "latency_us": latency,
+        "code_version": code_version,
+    }  # fmt: skip
+    agent, known = asked.agent, facts.thread(asked.thread_id) if asked.thread_id else None
+    trouble = ""
+    if asked.thread_id and known is None:
+        trouble = f"the user has no thread {asked.thread_id!r}"
+    elif known is not None and agent and known.agent != agent:
+        trouble = f"thread {known.id} is {known.agent}'s, not {agent}'s"
+    elif (agent or (known.agent if known else "")) not in catalog.roles:
+        trouble = f"the agent {agent or (known.agent if known else '')!r} is not declared"
+    if trouble:
+        return Decided(Decision(outcome="error", gate_reason=trouble, **base | {"metadata": {}}))
+    if known is None and not asked.new_thread:
+        known = _newest(facts, agent)
+    if known is not None:
+        return Decided(Decision(
+            outcome="dispatch_to", thread_id=known.id, agent=known.agent, name=known.name.raw, language=known.language,
+            **base,
+        ))  # fmt: skip
+    language = catalog.app.agents[agent].locale or facts.message.language or facts.language
+    return Decided(Decision(outcome="start_new_thread", agent=agent, name=asked.name, language=language, **base))
+
+
+def _newest(facts: Facts, agent: str) -> ThreadView | None:
+    """The user's most recent thread with the agent."""
+    return next((each for each in facts.recent(RECENT_KEPT) if each.agent == agent), None)
+
+
+def _plain(value: Any) -> Any:
+    """JSON of untrusted texts as it is stored."""
+    if isinstance(value, Untrusted):
+        return value.raw
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

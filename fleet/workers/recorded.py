@@ -1,0 +1,57 @@
+"""What one step of a turn is on record as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.graph.records import JobRecord
+from fleet.ledger.events import ModelAnswered, ToolReturned
+from fleet.llm.base import Answer
+from fleet.llm.prices import cost_usd
+
+__all__ = ["answered_by", "last_answer", "returned"]
+
+
+def last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
+    """The blocks of the model's newest answer in a job's conversation."""
+    for entry in reversed(list(job.tail)):
+        message = json.loads(entry)
+        if message["role"] == "assistant":
+            return list(message["content"])
+    return []
+
+
+def answered_by(job: JobRecord, answer: Answer, latency_us: int) -> ModelAnswered:
+    """A model's answer in the open turn of a job."""
+    usage = answer.usage
+    return ModelAnswered(
+        job_id=job.id,
+        turn=job.turn,
+        content=tuple(dict(block) for block in answer.content),
+        stop_reason=answer.stop_reason,
+        model=answer.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cost_usd=cost_usd(answer.model, usage),
+        latency_us=latency_us,
+    )
+
+
+def returned(
+    job: JobRecord, block: Mapping[str, Any], content: str, *, error: bool, latency_us: int = 0
+) -> ToolReturned:
+    """A tool's result in the open turn of a job; `block` is the call that asked for it."""
+    return ToolReturned(
+        job_id=job.id,
+        turn=job.turn,
+        call_id=str(block["id"]),
+        tool=str(block["name"]),
+        arguments=dict(block["input"]),
+        content=content,
+        error=error,
+        latency_us=latency_us,
+    )
