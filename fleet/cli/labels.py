@@ -22,7 +22,7 @@ from fleet.errors import InputError
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.home import Home
 
-__all__ = ["cases_", "label_"]
+__all__ = ["cases_", "label_", "who"]
 
 
 @click.command("label")
@@ -46,7 +46,7 @@ def label_(
         found = find_message(ledger, message)
     with SqliteLedger.open(place.path) if place.path.is_file() else place.open_ledger() as ledger:
         said = label(
-            ledger, found, thread=thread, agent=agent, as_decided=as_decided, note=note, by=by.strip() or _user()
+            ledger, found, thread=thread, agent=agent, as_decided=as_decided, note=note, by=by.strip() or who()
         )
     if as_json:
         print_json(said.model_dump(mode="json"))
@@ -84,7 +84,8 @@ def _redacted(found: Iterator[LabelledCase]) -> Iterator[LabelledCase]:
         yield replace(each, case=redact_value(each.case))
 
 
-def _user() -> str:
+def who() -> str:
+    """Who says so, where nobody is named: the user of this computer."""
     try:
         return getuser()
     except (OSError, KeyError):  # nobody known by this number

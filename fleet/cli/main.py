@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("fleet.cli.demo:demo", "Watch a scripted day be routed and answered."),
     "chat": ("fleet.cli.chat:chat", "Talk to the fleet; the worker runs inside."),
     "send": ("fleet.cli.send:send", "Put a message into the inbox; print its id once it is durable."),
+    "dispatch": ("fleet.cli.dispatch:dispatch", "Assign work to an agent without a routing model."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),
     "why": ("fleet.cli.why:why", "Say why a message went where it did."),

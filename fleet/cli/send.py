@@ -14,7 +14,7 @@ from fleet.runtime.home import Home
 from fleet.runtime.intake import Message, accept_now, check_message
 from fleet.runtime.room import Room
 
-__all__ = ["send"]
+__all__ = ["read_input", "send"]
 
 
 @click.command()
@@ -33,7 +33,7 @@ def send(user: str, message_id: str, channel: str, session: str, home: Path | No
     """
     settings = load_settings(home)
     if text == "-":
-        text = _read(settings.max_message_bytes)
+        text = read_input(settings.max_message_bytes)
     message = Message(user, text, message_id, channel, session)
     check_message(message, settings.max_message_bytes)
     Room(settings.home, settings.disk_reserve_mb).check()
@@ -47,8 +47,8 @@ def send(user: str, message_id: str, channel: str, session: str, home: Path | No
         click.echo("fleet: already accepted; nothing changed", err=True)
 
 
-def _read(max_bytes: int) -> str:
-    """Standard input without the newline at its end."""
+def read_input(max_bytes: int) -> str:
+    """Standard input without the newline at its end. Raises: InputError if it is too long, or not UTF-8."""
     given = sys.stdin.buffer.read(max_bytes + 2)
     if len(given) > max_bytes + 1:
         raise InputError(f"the message has more than {max_bytes} bytes, and no more are accepted; nothing was sent")
