@@ -269,6 +269,7 @@ async def test_a_dispatch_is_called_off_while_its_turn_asks_a_model(tmp_path):
         assert find_dispatch(fleet.ledger, slow.id).reason == "called off by ops: too slow"
         after = await fleet.dispatch("helper", user="ana", text="third", mode="sync")
         assert (after.state, after.reply) == ("success", "You said: third")
+        await fleet.idle()
         assert not any(fleet.ledger.pending_count(queue) for queue in ("inbox", "turns", "outbox"))
         assert explain(fleet.ledger, waits.id).state == "failed"
         assert fleet.ledger.verify().ok
