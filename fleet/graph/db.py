@@ -11,6 +11,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -18,13 +20,15 @@ import dbzero
 
 from fleet.errors import ConfigError, GraphError, HomeBusyError
 
-__all__ = ["Database", "Db0", "db0", "memo", "plain_of"]
+__all__ = ["Database", "Db0", "db0", "fields_of", "memo", "plain_of"]
 
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
 _PREFIX = "graph"
 _COMMIT_BYTES, _EVENT_BYTES = 8 << 20, 1 << 10  # more than was ever measured for a commit, and for each event in it
 _NOT_COMMITTED = 74  # exit code
+_HASHED_AT_ONCE = 1000  # values
+_PLAIN = (str, int, float, bool, type(None))
 _CACHE_BYTES = 64 << 20  # keeps memory flat: measured, with a million threads too
 
 
@@ -65,6 +69,18 @@ def plain_of(durable: type[T]) -> type[T]:
     """
     plain: type[T] = durable.__mro__[1]
     return plain
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """The fields of a durable object that hold plain values or lists of them, by name, lists as lists of their own."""
+    found = {}
+    for name in _record_names(type(record)):
+        value = getattr(record, name, None)
+        if type(value) in _PLAIN:
+            found[name] = value
+        elif hasattr(value, "append"):
+            found[name] = list(value)
+    return found
 
 
 def _declared_once(cls: C) -> C:
@@ -167,19 +183,30 @@ class Database:
         meeting; fields that are None, and those that begin with an underscore, do not count.
         """
         total = hashlib.sha256()
-        for token in _tokens(root):
-            total.update(len(token).to_bytes(8, "big"))
-            total.update(token)
+        tokens = _tokens(root)
+        while many := list(islice(tokens, _HASHED_AT_ONCE)):
+            total.update(b"".join([part for token in many for part in (len(token).to_bytes(8, "big"), token)]))
         return total.hexdigest()
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    """Every field that objects of a durable class have so far, sorted; class-level defaults count by annotation."""
+    names = {name for name, _ in dbzero.get_attributes(kind)}
+    names |= {name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})}
+    return tuple(sorted(names))
+
+
+_record_names = cache(_names)  # fleet's own records have all their fields from the first object on
 
 
 def _tokens(root: Any) -> Iterator[bytes]:
     met: dict[str, int] = {}
+    names: dict[type, list[str]] = {}
     stack: list[Any] = [root]
     kinds = (type(dbzero.dict()), type(dbzero.list()), type(dbzero.tuple(())))
     while stack:
         value = stack.pop()
-        if value is None or type(value) in (str, int, float, bool):
+        if type(value) in _PLAIN:
             yield f"{type(value).__name__}:{value!r}".encode("utf-8", "surrogatepass")
         elif type(value) is bytes:
             yield b"bytes:" + value
@@ -197,12 +224,12 @@ def _tokens(root: Any) -> Iterator[bytes]:
                 yield f"met:{met[uuid]}".encode()
                 continue
             met[uuid] = len(met)
-            names = {name for name, _ in dbzero.get_attributes(type(value))}
-            names |= {name for base in type(value).__mro__ for name in vars(base).get("__annotations__", {})}
-            shown = [(n, getattr(value, n, None)) for n in sorted(names) if not n.startswith("_")]
-            yield f"memo:{type(value).__name__}".encode()
-            for name, field in reversed(shown):
-                if field is not None:
+            kind = type(value)
+            if kind not in names:
+                names[kind] = [name for name in reversed(_names(kind)) if not name.startswith("_")]
+            yield f"memo:{kind.__name__}".encode()
+            for name in names[kind]:
+                if (field := getattr(value, name, None)) is not None:
                     stack += (field, name)
         else:
             raise GraphError(f"a {type(value).__name__} has no place in the graph")

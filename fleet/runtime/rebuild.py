@@ -16,16 +16,13 @@ from pathlib import Path
 
 from fleet.agents.app import import_app
 from fleet.errors import FleetError, GraphError
-from fleet.graph.apply import apply
 from fleet.graph.db import Database
-from fleet.graph.living import LivingRoot
 from fleet.graph.records import FleetRoot
+from fleet.graph.replay import replay
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.fleet import reducer_of
 
 __all__ = ["rebuild"]
-
-_COMMIT_EVERY = 5000  # events, as a replay at start does: what is not committed costs memory
 
 
 def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[str, int | str]:
@@ -39,27 +36,15 @@ def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[s
     ledger = SqliteLedger.open(ledger_file, readonly=True)
     database = Database(folder)
     durable = FleetRoot()
-    root = LivingRoot(durable)
-    opened_at = root.applied
+    opened_at = durable.applied
     if durable._broken:
         raise GraphError(f"it was left in the middle of an event, after {opened_at}")
     if opened_at > upto:
         raise GraphError(f"it stands at event {opened_at} and the ledger ends at {upto}")
     if opened_at and durable._chain != next(ledger.read(after=opened_at - 1, upto=opened_at)).chain:
         raise GraphError(f"its event {opened_at} is not this ledger's")
-    for stored in ledger.read(after=opened_at, upto=upto):
-        try:
-            apply(root, stored, reducer_of)
-        except FleetError:
-            raise
-        except Exception as error:  # reducers are the application's own code
-            raise GraphError(
-                f"event {stored.seq} ({stored.event.TYPE} in {stored.stream}) cannot be applied: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        if stored.seq % _COMMIT_EVERY == 0:
-            database.commit()
-    return {"opened_at": opened_at, "applied": root.applied, "digest": Database.digest(durable)}
+    replay(database, durable, ledger.read(after=opened_at, upto=upto), reducer_of)
+    return {"opened_at": opened_at, "applied": durable.applied, "digest": Database.digest(durable)}
 
 
 def _main() -> int:
