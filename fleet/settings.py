@@ -71,6 +71,7 @@ ROWS = (
     Row("disk_reserve_mb", 64, "MiB", "With less room on the disk no new message is accepted; 0: no reserve."),
     Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
     Row("checkpoint_s", 5.0, "seconds", "…or after so long with something applied and not committed."),
+    Row("compact_commits", 300, "commits", "After so many the graph is kept once more, and goes on in a fresh file."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
 )
 
@@ -106,6 +107,7 @@ class Settings:
     disk_reserve_mb: int = 64
     checkpoint_events: int = 2000
     checkpoint_s: float = 5.0
+    compact_commits: int = 300
     drain_s: float = 30.0
 
     @classmethod

@@ -1,45 +1,35 @@
-"""The open graph: applies events as they become durable, commits at checkpoints, and says how it came to be current.
-
-Opening climbs a ladder: the file as it was left, probed in a child process first unless it was closed cleanly (a
-damaged file may crash whoever opens it); else nothing, and every event of the ledger again. Each step is logged.
-"""
+"""The open graph: applies events as they become durable, commits at checkpoints, goes on in a fresh file when worn."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import subprocess
-import sys
+import shutil
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import fleet
-from fleet.errors import GraphError, HomeBusyError
+from fleet.errors import GraphError
 from fleet.graph.apply import AppReducers, apply
 from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
-from fleet.graph.living import LivingRoot
-from fleet.graph.records import FleetRoot
+from fleet.graph.mark import is_marked, mark
+from fleet.graph.opening import Opening
+from fleet.graph.replay import cannot_apply
 from fleet.ledger.base import Ledger, Stored
 from fleet.log import log
 
 __all__ = ["Graph"]
 
-_REPLAY_COMMIT = 5000  # events between two commits of a replay; 500 to 5,000 measured best
-_PROBE_S = 120  # a graph of a million threads opens in a few seconds
-# The child finds this very package, however the parent came to it.
-_PROBE = (
-    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('fleet.graph.probe', run_name='__main__')"
-)
+_MARKING = 20  # the file is hashed for no more than a 20th of the time
 
 
-class Graph:
+class Graph(Opening):
     """The graph of one home, current up to `root.applied`. One thread; open one at a time in a process.
 
-    `checkpoint_events` and `checkpoint_s` say how often it commits while events come in.
-    Raises: HomeBusyError, GraphError.
+    `checkpoint_events` and `checkpoint_s` say how often it commits while events come in; a file that took `worn`
+    commits gives way to a fresh one, where one was made. Raises: HomeBusyError, GraphError.
     """
 
     def __init__(
@@ -50,104 +40,59 @@ class Graph:
         *,
         checkpoint_events: int = 2000,
         checkpoint_s: float = 5.0,
+        worn: int = 300,
     ) -> None:
-        self._folder, self._ledger, self._reducer_of = folder, ledger, reducer_of
-        self._every_events, self._every_s = checkpoint_events, checkpoint_s
+        self._every_events, self._every_s, self._worn = checkpoint_events, checkpoint_s, worn
         self._uncommitted, self._committed_at = 0, time.monotonic()
         self._put_off_until = 0.0
-        self._clean = folder / "clean"
-        self._database: Database | None = None
-        try:
-            self.opened_by = self._ladder()
-        except BaseException:
-            self._let_go()
-            raise
+        self._marking: threading.Thread | None = None
+        self._marked, self._mark_again_at = False, 0.0
+        super().__init__(folder, ledger, reducer_of)
+        self.renew()
+        self.tend()
 
-    def _ladder(self) -> str:
-        problem = "" if self._left_clean() else self._probe()
-        self._clean.unlink(missing_ok=True)
-        if not problem:
-            self._open()
-            problem = self._foreign()
-            if not problem:
-                missing = self._replay()
-                log("graph.opened", folder=self._folder, caught_up=missing)
-                return f"opened and caught up {missing} events"
-            self._let_go()
-        if Database.file(self._folder).exists():
-            log("graph.set_aside", level=logging.WARNING, folder=self._folder, reason=problem)
-            self._set_aside()
-        self._open()
-        replayed = self._replay()
-        log("graph.rebuilt", folder=self._folder, events=replayed)
-        return f"rebuilt from {replayed} events"
+    @property
+    def commits(self) -> int:
+        """How many commits the live file took since it was made."""
+        return self.root.durable._commits
 
-    def _open(self) -> None:
-        self._database = Database(self._folder)
-        self.root = LivingRoot(FleetRoot())
+    def renew(self) -> bool:
+        """Go on in the fresh file, if the live one is worn and one was made; False if not.
 
-    def _let_go(self) -> None:
-        """Drop every durable object, then close: in the other order dbzero ends the process."""
-        if self._database is not None:
-            del self.root
-            self._database.close()
-            self._database = None
-
-    def _left_clean(self) -> bool:
-        """Whether the file is the very one that was closed: cut, copied over or written since, it is probed."""
-        try:
-            return self._clean.read_text("utf-8") == self._look()
-        except OSError:
+        No durable object may be in anybody's hands. The file until now stays until the fresh one has opened, was
+        brought to the very event of the other and has taken a commit.
+        """
+        live, fresh = Database.file(self._folder), Database.file(self.files.fresh)
+        if self.commits < self._worn or not is_marked(fresh):
             return False
-
-    def _look(self) -> str:
-        file = Database.file(self._folder).stat()
-        return f"{file.st_size} {file.st_mtime_ns}"
-
-    def _probe(self) -> str:
-        """Why the file cannot be used, found out in a process that may crash; "" if it can."""
-        if not Database.file(self._folder).exists():
-            return "there is no graph file"
-        try:
-            run = subprocess.run(
-                [sys.executable, "-c", _PROBE, str(Path(fleet.__file__).parents[1]), str(self._folder)],
-                capture_output=True, text=True, timeout=_PROBE_S, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"opening it took more than {_PROBE_S} s"
-        if run.returncode == 0:
-            found = json.loads(run.stdout)
-            return "an event was applied in part" if found["broken"] else ""
-        if run.returncode == HomeBusyError.exit_code and "another process" in run.stderr:
-            raise HomeBusyError(run.stderr.strip())
-        return f"opening it ended with {run.returncode}: {run.stderr.strip()[-200:]}"
-
-    def _foreign(self) -> str:
-        """Why the graph does not belong to this ledger; "" if it does."""
-        applied, head = self.root.applied, self._ledger.head()[0]
-        if applied > head:
-            return f"it stands at event {applied} and the ledger ends at {head}"
-        if applied and self.root.durable._chain != self._chain_at(applied):
-            return f"its event {applied} is not this ledger's"
-        return ""
-
-    def _chain_at(self, seq: int) -> str:
-        return next(self._ledger.read(after=seq - 1, upto=seq)).chain
-
-    def _set_aside(self) -> None:
-        aside = self._folder.with_name(f"{self._folder.name}.aside")
-        aside.mkdir(mode=0o700, exist_ok=True)
-        for path in self._folder.iterdir():
-            path.replace(aside / path.name)
-
-    def _replay(self) -> int:
-        before = self.root.applied
-        for stored in self._ledger.read(after=before):
-            self._apply(stored)
-            if self._uncommitted >= _REPLAY_COMMIT:
-                self.checkpoint(wait=True)
+        began, worn, applied = time.monotonic(), self.commits, self.root.applied
         self.checkpoint(wait=True)
-        return self.root.applied - before
+        if self._uncommitted:  # put off: the disk is full
+            return False
+        previous = live.with_name("previous.db0")
+        root = self.root
+        self._let_go()
+        with at_rest(self._folder, wait=True):
+            live.replace(previous)
+            fresh.replace(live)
+        shutil.rmtree(self.files.fresh)
+        try:
+            self._open(root)
+            problem = self._foreign(head=applied)
+        except GraphError as error:
+            problem = error.message
+        if problem:
+            previous.replace(live)
+            self._open(root)
+            log("graph.fresh_unusable", level=logging.WARNING, folder=self._folder, reason=problem)
+            return False
+        events = self._replay(upto=applied)
+        self._uncommitted = 0
+        self.root.durable._commits += 1
+        self._commit()
+        previous.unlink()
+        log("graph.renewed", commits=worn, events=events, seconds=f"{time.monotonic() - began:.3f}")
+        return True
 
     def apply(self, batch: Iterable[Stored]) -> list[Stored]:
         """Apply durable events in the ledger's order; what other processes appended in between is read from it.
@@ -181,10 +126,7 @@ class Graph:
             log("graph.apply_failed", level=logging.ERROR, seq=stored.seq, type=stored.event.TYPE, error=error)
             if isinstance(error, GraphError):
                 raise
-            raise GraphError(
-                f"event {stored.seq} ({stored.event.TYPE} in {stored.stream}) cannot be applied: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise cannot_apply(stored, error) from error
         self._uncommitted += 1
 
     @property
@@ -195,7 +137,7 @@ class Graph:
         return self._uncommitted >= self._every_events or time.monotonic() - self._committed_at >= self._every_s
 
     def checkpoint(self, *, wait: bool = False) -> None:
-        """Commit what is applied; while the file is being copied put it off, or `wait`: a copy takes milliseconds.
+        """Commit what is applied; while the file is being read put it off, or `wait`: a copy takes milliseconds.
 
         It is put off, too, while the disk has no room for it: what is applied is in the ledger anyhow.
         """
@@ -208,10 +150,37 @@ class Graph:
                 self._put_off_until = time.monotonic() + self._every_s
                 return
             self._put_off_until = 0.0
-            if self._uncommitted and self._database is not None:
+            if self._uncommitted:
                 self.root.durable._chain = self._chain_at(self.root.applied)
-                self._database.commit()
+                self.root.durable._commits += 1
+                self._commit()
             self._uncommitted, self._committed_at = 0, time.monotonic()
+
+    def _commit(self) -> None:
+        if self._database is not None:
+            self._database.commit()
+            self._marked = False
+
+    def tend(self) -> None:
+        """Commit if that is due, and see to it that the file is marked as it was last written. Call it now and then."""
+        if self.checkpoint_due:
+            self.checkpoint()
+        if self._marked or time.monotonic() < self._mark_again_at or (self._marking and self._marking.is_alive()):
+            return
+        self._marked = True
+        self._marking = threading.Thread(target=self._mark, name="fleet-graph-mark", daemon=True)
+        self._marking.start()
+
+    def _mark(self) -> None:
+        began = time.monotonic()
+        with at_rest(self._folder, wait=True), contextlib.suppress(OSError):  # no room: it is marked another time
+            mark(Database.file(self._folder), closed=False)
+        self._mark_again_at = time.monotonic() + _MARKING * (time.monotonic() - began)
+
+    @property
+    def marked(self) -> bool:
+        """Whether the file is marked as it was last written."""
+        return self._marked and (self._marking is None or not self._marking.is_alive())
 
     def digest(self) -> str:
         """A sha256 over everything in the graph: the same for every graph of the same events."""
@@ -220,10 +189,12 @@ class Graph:
     def close(self) -> None:
         """Checkpoint and let go; no durable object may be used after this."""
         broken = self.root.durable._broken
+        if self._marking is not None:
+            self._marking.join()
         self.checkpoint(wait=True)
         if self._put_off_until and self._uncommitted and self._database is not None:
             self._database.abandon("no room on the disk")
         self._let_go()
         if not broken:
-            with contextlib.suppress(OSError):  # no room, or read-only: the next start takes a closer look
-                self._clean.write_text(self._look(), "utf-8")
+            with contextlib.suppress(OSError):  # no room, or read-only: the next start takes the kept copy
+                mark(Database.file(self._folder), closed=True)

@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, overload
@@ -74,8 +73,9 @@ def plain_of(durable: type[T]) -> type[T]:
 def fields_of(record: Any) -> dict[str, Any]:
     """The fields of a durable object that hold plain values or lists of them, by name, lists as lists of their own."""
     found = {}
-    for name in _record_names(type(record)):
-        value = getattr(record, name, None)
+    kind = type(record)
+    for name in _record_names.get(kind) or _record_names.setdefault(kind, _names(kind)):
+        value: Any = getattr(record, name, None)
         if type(value) in _PLAIN:
             found[name] = value
         elif hasattr(value, "append"):
@@ -196,7 +196,7 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-_record_names = cache(_names)  # fleet's own records have all their fields from the first object on
+_record_names: dict[type, tuple[str, ...]] = {}  # fleet's own records have all their fields from the first object on
 
 
 def _tokens(root: Any) -> Iterator[bytes]:

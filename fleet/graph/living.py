@@ -55,15 +55,32 @@ class Records(Generic[T]):
 class LivingRoot:
     """The root of an open graph. Let go of it before the graph is closed."""
 
+    durable: FleetRoot
+    task_agents: dict[str, AgentRecord]
+    dispatcher: DispatcherRecord
+    users: Records[UserRecord]
+    threads: Records[ThreadRecord]
+    jobs: Records[JobRecord]
+    state: dict[str, Any]
+    _applied: int
+
     def __init__(self, durable: FleetRoot) -> None:
+        self.point_at(durable)
+
+    def point_at(self, durable: FleetRoot) -> None:
+        """Be the root of this graph."""
         self.durable = durable
-        self.task_agents: dict[str, AgentRecord] = durable.task_agents
-        self.dispatcher: DispatcherRecord = durable.dispatcher
-        self.users: Records[UserRecord] = Records(durable.users)
-        self.threads: Records[ThreadRecord] = Records(durable.threads)
-        self.jobs: Records[JobRecord] = Records(durable.jobs)
-        self.state: dict[str, Any] = durable.state
+        self.task_agents = durable.task_agents
+        self.dispatcher = durable.dispatcher
+        self.users = Records(durable.users)
+        self.threads = Records(durable.threads)
+        self.jobs = Records(durable.jobs)
+        self.state = durable.state
         self._applied = durable.applied
+
+    def let_go(self) -> None:
+        """Hold nothing durable any more; of no use until it is pointed at a graph."""
+        vars(self).clear()
 
     def new(self, kind: type[T], *fields: Any) -> T:
         """A new record of this kind; it is part of the graph once something of the graph holds it."""

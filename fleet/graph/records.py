@@ -110,12 +110,14 @@ class JobRecord:
 class FleetRoot:
     """The singleton durable root: the map of agents, the dispatcher, users, threads, jobs, the application's state.
 
-    `applied` is the ledger's seq up to which this graph is current.
+    `applied` is the ledger's seq up to which this graph is current, `_chain` the ledger's chain there; `_commits`
+    counts those that the file took since it was made.
     """
 
     applied: int = 0
     _broken: bool = False
     _chain: str = ""
+    _commits: int = 0
 
     def __init__(self) -> None:
         self.task_agents: dict[str, AgentRecord] = {}

@@ -41,7 +41,10 @@ TurnResult = Literal["success", "blocked", "need_input", "failed"]
 
 
 class FleetStarted(Event):
-    """A worker opened the home. `path` is the application's MODULE:ATTR, "" if it has none. Stream: fleet."""
+    """A worker opened the home. `path` is the application's MODULE:ATTR, "" if it has none.
+
+    `graph` says how the graph came to be current, a sentence a step. Stream: fleet.
+    """
 
     TYPE = "fleet.started"
     app: str
@@ -49,6 +52,7 @@ class FleetStarted(Event):
     pid: int
     host: str
     path: str = ""
+    graph: tuple[str, ...] = ()
 
 
 class AgentDeclared(Event):

@@ -27,6 +27,7 @@ from fleet.runtime.awaited import awaited
 from fleet.runtime.dispatches import Dispatch, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Accepted, Intake, Message, as_message
+from fleet.runtime.keeper import Keeper
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox, check_channels
@@ -117,6 +118,7 @@ class Fleet:
                 reducer_of,
                 checkpoint_events=self.settings.checkpoint_events,
                 checkpoint_s=self.settings.checkpoint_s,
+                worn=self.settings.compact_commits,
             )
             undo.callback(self._graph.close)
             await self._begin()
@@ -145,6 +147,7 @@ class Fleet:
             pid=os.getpid(),
             host=socket.gethostname(),
             path=self.app.path,
+            graph=self._graph.opened,
         )
         await self.ledger.append(Draft("fleet", self.ledger.version("fleet"), (started,)))
         streams = {
@@ -154,7 +157,8 @@ class Fleet:
         for draft in differences(self._catalog, root, streams):
             await self.ledger.append(draft)
         self._watch = self.ledger.watch(self._others)
-        self._checkpoints = asyncio.create_task(self._checkpoint_in_time())
+        ledger, path = self._home.ledger_file, self.app.path
+        self._keeper = Keeper(self._graph, ledger, path, self.settings, self._quiet, self._fail)
         self._resume()
         self._others()
 
@@ -196,14 +200,12 @@ class Fleet:
                 self._loop.react(stored)
             for listener in self._listeners:
                 listener(stored)
-        if self._graph.checkpoint_due:
-            self._graph.checkpoint()
+        self._graph.tend()
 
-    async def _checkpoint_in_time(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.checkpoint_s)
-            if self._graph.checkpoint_due:
-                self._graph.checkpoint()
+    def _quiet(self) -> bool:
+        """Whether everything is applied, and no task has a durable object in its hands."""
+        self._others()
+        return self._fatal is None and self._loop.quiet
 
     def _fail(self, error: BaseException) -> None:
         if self._fatal is None:
@@ -299,7 +301,7 @@ class Fleet:
             close.callback(self.ledger.close)
             close.callback(self._graph.close)
             self._watch.close()
-            self._checkpoints.cancel()
+            await self._keeper.close()
             clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
             if not clean:
                 log("fleet.cut_off", seconds=self.settings.drain_s)

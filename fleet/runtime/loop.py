@@ -96,6 +96,11 @@ class Loop:
         if not self._tasks:
             self._idle.set()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being routed or answered: no task has a durable object in its hands."""
+        return not self._lanes and not self._jobs
+
     async def idle(self) -> None:
         """Return when nothing is being routed, answered or delivered."""
         while self._tasks:

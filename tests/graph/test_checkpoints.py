@@ -15,6 +15,7 @@ from support.story import Story, rebuilt, reducer_of
 from fleet.errors import GraphError
 from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
+from fleet.graph.mark import mark
 from fleet.ledger.sqlite import SqliteLedger
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_a_damaged_file_is_set_aside_and_the_graph_built_again(story, opened, tm
     opened.close()
     file = Database.file(tmp_path / "graph")
     if closed == "killed":
-        (tmp_path / "graph" / "clean").unlink()
+        mark(file, closed=False)
     harm(file)
     graph = opened()
     assert graph.digest() == digest
@@ -173,8 +174,9 @@ with SqliteLedger.open(home / "ledger.db") as ledger:
     for n in range(40):
         story.turn(story.start(f"user {n % 7}", f"message {n}"))
         graph.catch_up()
-        if graph.checkpoint_due:
-            graph.checkpoint()
+        graph.tend()
+    while not graph.marked:
+        graph.tend()
     print(graph.digest(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
