@@ -215,7 +215,7 @@ class Fleet:
 
     def checkpoint(self) -> None:
         """Commit the graph now; it does so by itself as often as the settings say."""
-        self._graph.checkpoint()
+        self._graph.checkpoint(wait=True)
 
     def on(self, listener: Callable[[Stored], None]) -> None:
         """Call `listener` with every event from now on, once it is durable and applied. It must not raise or wait."""

@@ -61,7 +61,7 @@ def test_checkpoints_fall_due_by_events_and_by_time(story, opened):
         story.accept()
         graph.catch_up()
         assert graph.checkpoint_due is due
-    graph.checkpoint()
+    graph.checkpoint(wait=True)
     assert not graph.checkpoint_due
     hasty = opened(checkpoint_events=1000, checkpoint_s=0)
     assert not hasty.checkpoint_due  # nothing was applied
