@@ -11,15 +11,17 @@ from fleet.prompting.quote import quote
 __all__ = ["inert", "inert_json", "json_line", "name", "visible"]
 
 _PLAIN = re.compile(r"[\w.:@+/()#~<>-]+(?: [\w.:@+/()#~<>-]+)*", re.ASCII)
+_SPARE = 20  # characters, about as long as the remark on a cut
 _HARMLESS = re.compile(r"([<>`])")
 
 
 def inert(text: str, limit: int = 0) -> str:
     """The text as one quoted line, cut after `limit` characters (0: never), with what is left out counted.
 
-    Escaped as in a transcript, but for `<`, `>` and backticks: a page for people is no prompt.
+    A few more than that are printed: saying how few would take as much room. Escaped as in a transcript, but for `<`,
+    `>` and backticks: a page for people is no prompt.
     """
-    shown = text if not limit or len(text) <= limit else text[:limit]
+    shown = text if not limit or len(text) <= limit + _SPARE else text[:limit]
     body = f'"{"".join(part if part in "<>`" else quote(part)[1:-1] for part in _HARMLESS.split(shown))}"'
     return body if len(shown) == len(text) else f"{body} … {len(text) - len(shown)} more characters"
 

@@ -6,7 +6,8 @@ inert line, so nothing in it can pass for a line of the page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -26,6 +27,7 @@ _TEXT = 2000  # characters of a message or reason
 _PART = 300  # of a tool's arguments, a result, a reply, a printed line
 _HASH = 12
 _RULES = 20
+_OTHERS = 3
 _MARKS = "-*+0123456789"  # what a rule begins with in a list
 
 
@@ -183,12 +185,24 @@ def _verdict(attempt: Attempt) -> Text:
     text = Text(f"{name(attempt.model)}, {duration(attempt.latency_us)}: ")
     if attempt.verdict == "ok":
         sure = attempt.extra.get("confidence")
-        return text.append("accepted", "green").append(f", confidence {sure:.2f}" if isinstance(sure, float) else "")
+        text.append("accepted", "green").append(f", confidence {sure:.2f}" if isinstance(sure, float) else "")
+        others = ", ".join(_others(attempt.extra.get("choices")))
+        return text.append(f"; next best {others}", "dim") if others else text
     if not attempt.verdict:
         return text.append("no answer", "red").append(f"\n{inert(attempt.error, _TEXT)}")
     text.append(f"refused, {name(attempt.verdict)}", "red")
     said = f"\ntold: {inert(attempt.told, _TEXT)}" if attempt.told else f"\nbecause: {inert(attempt.message, _TEXT)}"
     return text.append(f"{said}\nits answer was: {inert(attempt.answer, _PART)}")
+
+
+def _others(choices: Any) -> Iterator[str]:
+    """What the model would have chosen next, where it says so."""
+    for each in choices[1:_OTHERS] if isinstance(choices, list) else ():
+        if isinstance(each, dict) and isinstance(each.get("probability"), float):
+            where = (
+                f"new {name(str(each['agent']))}" if "agent" in each else f"threads[{name(str(each.get('thread')))}]"
+            )
+            yield f"{where} {each['probability']:.2f}"
 
 
 def _timeline(explanation: Explanation) -> RenderableType:

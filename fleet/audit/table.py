@@ -48,7 +48,8 @@ def decision_line(stored: Stored) -> str:
 
 
 def _said(event: MessageDecided) -> str:
-    return inert(" ".join(event.text.split()), _TEXT).split(" … ")[0]
+    text = " ".join(event.text.split())
+    return inert(text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…")
 
 
 def _where(decision: Decision) -> str:

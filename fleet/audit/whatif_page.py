@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,14 +16,19 @@ from fleet.audit.wording import money
 __all__ = ["whatif_page"]
 
 _TEXT, _REASON = 60, 160  # characters
+_SAME = "the same agent"
 _COLUMNS = 12  # of a matrix that a terminal can show; more are a list
 
 
-def whatif_page(found: Comparison, what: str, *, priced: bool = True) -> RenderableType:
-    """The confusion of old against new, each differing message, cost and latency of both, and who is right."""
+def whatif_page(found: Comparison, what: str, *, note: str = "", priced: bool = True) -> RenderableType:
+    """The confusion of old against new, each differing message, cost and latency of both, and who is right.
+
+    `note` stands on top: what to know about it.
+    """
     share = f" ({100 * found.same / found.n:.1f} %)" if found.n else ""
     parts: list[RenderableType] = [
         Text(what, style="bold cyan"),
+        *([Text(note, "yellow")] if note else []),
         Text(f"{found.n} messages: {found.same} as before{share}, {len(found.differences)} differently"),
     ]
     if found.inexact:
@@ -45,8 +50,8 @@ def _matrix(found: Comparison) -> Table:
         for title in ("then", "now"):
             table.add_column(title, overflow="fold")
         table.add_column("messages", justify="right")
-        for (old, new), count in found.confusion.most_common():
-            table.add_row(Text(name(old)), Text(name(new)), Text(str(count)))
+        for old, new, count in _pairs(found):
+            table.add_row(Text(name(old)), Text(name(new), "" if new in (old, _SAME) else "yellow"), Text(str(count)))
         return table
     table.add_column("then ↓   now →", overflow="fold")
     for new in columns:
@@ -59,6 +64,18 @@ def _matrix(found: Comparison) -> Table:
         )
         table.add_row(Text(name(old)), *styled)
     return table
+
+
+def _pairs(found: Comparison) -> Iterator[tuple[str, str, int]]:
+    """Old, new and how often: what differs first; new threads with the very agent of then are one row, the last."""
+    same = 0
+    for (old, new), count in sorted(found.confusion.most_common(), key=lambda each: each[0][0] == each[0][1]):
+        if old == new and old.startswith("new "):
+            same += count
+        else:
+            yield old, new, count
+    if same:
+        yield "new thread", _SAME, same
 
 
 def _sides(found: Comparison, priced: bool) -> Table:

@@ -53,6 +53,14 @@ class _Asked:
         parts += [f"warmup {self.warmup.source}"] if self.warmup else []
         return f"What if: {', '.join([*parts, f'model {self.model}'])}"
 
+    @property
+    def note(self) -> str:
+        """What to know about the result; "" for nothing."""
+        deaf = self.prompt is not None and self.model.startswith("offline:")
+        return (
+            f"{self.model} does not read prompts: another one changes nothing; name a --model that does" if deaf else ""
+        )
+
 
 @click.command()
 @click.option("--prompt", type=_FILE, help="The dispatcher's prompt in place of the one of then.")
@@ -167,13 +175,14 @@ def _print(found: Comparison, asked: _Asked, wanted: list[Past], silent: list[st
     if as_json:
         said: dict[str, Any] = {"model": asked.model, "prompt": None, "warmup": None, "state": str(state)}
         said |= {kind: text.source for kind, text in (("prompt", asked.prompt), ("warmup", asked.warmup)) if text}
+        said |= {"note": asked.note} if asked.note else {}
         said |= {"wanted": len(wanted), "complete": not missing, "unanswered": len(silent)}
         print_json(said | found.as_dict())
     else:
         from fleet.audit.whatif_page import whatif_page  # rich, which --json does without
         from fleet.cli.page import print_page
 
-        print_page(whatif_page(found, asked.words, priced=known(asked.model)))
+        print_page(whatif_page(found, asked.words, note=asked.note, priced=known(asked.model)))
     if silent:
         click.echo(f"fleet: {len(silent)} messages got no answer, the first: {silent[0]}", err=True)
     if missing > len(silent):

@@ -186,6 +186,11 @@ def test_without_a_key_the_offline_router_is_asked(small_history: History, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("What if: model offline:router\n")
     assert MODELS[0] not in done.stdout
+    words = ("--prompt", write(tmp_path, "other.md", BETTER), "--model", "offline:router", "--state", tmp_path / "t")
+    deaf = call("whatif", "--home", small_history.ledger_file, *words)
+    note = "offline:router does not read prompts: another one changes nothing; name a --model that does"
+    assert deaf.stdout.splitlines()[1] == note
+    assert json.loads(call("whatif", "--home", small_history.ledger_file, *words, "--json").stdout)["note"] == note
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,14 @@ def test_a_text_is_one_printable_line_and_can_be_read_back(text: str) -> None:
     assert json.loads(line) == text
 
 
-@given(ANY, st.integers(1, 20))
+@given(ANY | st.text(st.characters(), min_size=20), st.integers(1, 20))
 def test_a_cut_text_says_how_much_is_missing(text: str, limit: int) -> None:
     line = inert(text, limit)
     assert line.isprintable()
-    if len(text) > limit:
+    if len(text) > limit + 20:
         assert line.endswith(f" … {len(text) - limit} more characters")
+    else:
+        assert line == inert(text)
 
 
 @given(ANY)

@@ -169,6 +169,24 @@ def test_the_timeline_has_durations_tools_and_delivery(ledger: SqliteLedger) -> 
     assert re.match(r"delivered +rep_\S+, attempt 1$", words[8])
 
 
+def test_what_a_router_would_have_chosen_next(tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with open_fleet(tmp_path, router_model="offline:router") as fleet:
+            for number, text in enumerate(("My parcel is late, where is it?", "And the bill for it?", "yes"), 1):
+                await fleet.accept(Message("ana", text, f"m-{number}"))
+                await fleet.idle()
+
+    asyncio.run(talk())
+    with Home(tmp_path).read_ledger() as ledger:
+        _, decided = ledger.read_stream("message:m-3")
+        (answer,) = section(page(ledger, "m-3"), "Answers and verdicts")
+    choices = decided.event.decision.attempts[0].extra["choices"]  # type: ignore[attr-defined]
+    assert len(choices) > 1
+    where = [f"threads[{each['thread']}]" if "thread" in each else f"new {each['agent']}" for each in choices]
+    others = [f"{at} {each['probability']:.2f}" for at, each in zip(where, choices, strict=True)][1:3]
+    assert answer.endswith(f"; next best {', '.join(others)}")
+
+
 def test_cost_and_versions(ledger: SqliteLedger) -> None:
     lines = section(page(ledger, "m-friday"), "Cost and versions")
     assert lines[0] == (

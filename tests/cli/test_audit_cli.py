@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from support.audited import DAY, audited_fleet, make_day
+from support.commands import call
+from support.fleets import open_fleet
 
 from fleet import Message
 from fleet.cli.main import fleet
+from fleet.runtime.home import Home
+from fleet.runtime.intake import accept_now
 
 Run = Callable[..., Result]
 
@@ -57,6 +61,22 @@ def test_the_table_has_the_newest_last(listed: Run) -> None:
     ids = [line.split()[1] for line in lines[1:] if line[:4].isdigit()]
     assert ids == [message_id for message_id, *_ in DAY]
     assert [line.split()[1] for line in listed("--limit", "2").stdout.splitlines() if line[:4].isdigit()] == ids[-2:]
+
+
+def test_a_long_text_is_cut_where_it_can_be_seen(tmp_path: Path) -> None:
+    words = "Where is the parcel … that I ordered three weeks ago?"
+    with Home(tmp_path).open_ledger() as ledger:
+        accept_now(ledger, Message("ana", words, "m-1"), 65536)
+        accept_now(ledger, Message("ana", words[:40], "m-2"), 65536)
+
+    async def route() -> None:
+        async with open_fleet(tmp_path) as fleet:
+            await fleet.idle()
+
+    asyncio.run(route())
+    said = call("audit", "list", "--home", tmp_path).stdout
+    assert '"Where is the parcel … that I ordered th…"' in said
+    assert '"Where is the parcel … that I ordered thr"' in said
 
 
 def test_the_table_says_where_each_went_and_who_decided(listed: Run) -> None:
