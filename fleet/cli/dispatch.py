@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +30,7 @@ from fleet.runtime.dispatches import Dispatch, DispatchState, again, cancel_now,
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Message, accept_now, check_message
 from fleet.runtime.room import Room
+from fleet.runtime.trace import Trace, traces
 from fleet.settings import Settings
 
 __all__ = ["dispatch"]
@@ -139,6 +141,47 @@ def retry(ctx: click.Context, dispatch_id: str, wait: bool, by: str, home: Path 
     with Home(settings.home).read_ledger() as ledger:
         message = again(ledger, dispatch_id, by=by.strip() or who())
     _tell(ctx, settings, _sent(settings, message, "", ""), as_json=as_json, wait=wait)
+
+
+@dispatch.command()
+@click.argument("message", required=False, default="")
+@click.option("--user", default="", help="Only this user's messages.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The last so many transitions."
+)
+@click.option("--follow", is_flag=True, help="Go on with what comes, until interrupted.")
+@home_option
+@json_option
+def trace(message: str, user: str, limit: int, follow: bool, home: Path | None, as_json: bool) -> None:
+    """The transitions of messages and dispatches, in order: of MESSAGE, or the last ones of all."""
+    with Home(load_settings(home).home).read_ledger() as ledger:
+        newest = traces(ledger, message=message, user=user, newest_first=True)
+        last = 0
+        for each in reversed(list(islice(newest, limit))):
+            _print_trace(each, as_json=as_json)
+            last = max(last, each.seq)
+        if follow:
+            asyncio.run(_follow(ledger, message, user, last, as_json=as_json))
+
+
+async def _follow(ledger: SqliteLedger, message: str, user: str, last: int, *, as_json: bool) -> None:
+    committed = asyncio.Event()
+    with ledger.watch(committed.set):
+        while True:
+            for each in traces(ledger, message=message, user=user, after=last):
+                _print_trace(each, as_json=as_json)
+                last = each.seq
+            await committed.wait()
+            committed.clear()
+
+
+def _print_trace(each: Trace, *, as_json: bool) -> None:
+    if as_json:
+        print_json(each.as_dict())
+        return
+    where = " ".join(filter(None, (each.agent, each.thread_id)))
+    told = [iso(each.at)[:23], f"{each.name:<24}", *(data(word).plain for word in (each.message_id, each.user, where))]
+    click.echo("  ".join(filter(None, [*told, data(each.detail, width=100).plain])))
 
 
 def _object(text: str) -> dict[str, Any]:

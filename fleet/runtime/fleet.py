@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from fleet.agents.app import App
 from fleet.agents.catalog import Catalog
 from fleet.agents.tool import reducers
-from fleet.errors import FleetError, GraphError, InputError
+from fleet.errors import ConfigError, FleetError, GraphError, InputError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.events import Assignment, FleetStarted
@@ -34,6 +34,7 @@ from fleet.runtime.outbox import Outbox, check_channels
 from fleet.runtime.pen import Pen
 from fleet.runtime.reconcile import differences
 from fleet.runtime.room import Room
+from fleet.runtime.trace import Trace, told
 from fleet.settings import Settings
 from fleet.version import __version__
 from fleet.workers.worker import Worker
@@ -217,9 +218,17 @@ class Fleet:
         """Commit the graph now; it does so by itself as often as the settings say."""
         self._graph.checkpoint(wait=True)
 
-    def on(self, listener: Callable[[Stored], None]) -> None:
-        """Call `listener` with every event from now on, once it is durable and applied. It must not raise or wait."""
-        self._listeners.append(listener)
+    def on(self, what: str | Callable[[Stored], None], fn: Callable[[Trace], Any] | None = None) -> None:
+        """Call a function with every event from now on, once it is durable and applied. It must not raise or wait.
+
+        `fleet.on("dispatch.completed", fn)` calls `fn` with the `Trace` of each such transition instead; the names are
+        `fleet.runtime.trace.TRACES`. Raises: ConfigError for another name.
+        """
+        if isinstance(what, str):
+            if fn is None:
+                raise ConfigError(f"on({what!r}) needs a function to call")
+            what = told(what, fn)
+        self._listeners.append(what)
 
     async def accept(self, message: Any) -> Accepted:
         """Make a message durable in the inbox; routing follows by itself. `message`: see `as_message`.
@@ -255,7 +264,7 @@ class Fleet:
         if agent and agent not in self._catalog.roles:
             raise InputError(f"no agent {agent!r} is declared; there are {', '.join(self._catalog.roles)}")
         asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by)
-        sent = await self._intake.accept(Message(user, text, id, metadata=metadata or {}, dispatch=asked))
+        sent = await self.accept(Message(user, text, id, metadata=metadata or {}, dispatch=asked))
         if mode == "sync":
             await self.reply_to(sent.message_id)
         return find_dispatch(self.ledger, sent.message_id)
