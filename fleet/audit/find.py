@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fleet.clock import now, to_us
+from fleet.clock import iso, now, to_us
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
+from fleet.ledger.events import Erased
 from fleet.prompting.quote import quote
 
 __all__ = ["find_message", "last_message", "message_at", "read_time", "seq_at"]
@@ -19,12 +20,12 @@ _ACCEPTED = ("message.accepted", "dispatch.requested")
 def find_message(ledger: Ledger, text: str) -> str:
     """The id of the message that `text` names: a whole id, or the beginning of exactly one.
 
-    Raises: InputError if it names none, or several: then it lists up to five of them.
+    Raises: InputError if it names none, or several: then it lists up to five of them; or one that was forgotten.
     """
     if not text:
         raise InputError("a message is named by its id or the beginning of it")
     if ledger.version(_STREAM + text):
-        return text
+        return _kept(ledger, text)
     found = ledger.find_streams(_STREAM + text, _LISTED + 1)
     ids = [name.removeprefix(_STREAM) for name in found]
     if not ids:
@@ -32,7 +33,18 @@ def find_message(ledger: Ledger, text: str) -> str:
     if len(ids) > 1:
         more = " and more" if len(ids) > _LISTED else ""
         raise InputError(f"{quote(text)} begins the ids of several messages: {', '.join(ids[:_LISTED])}{more}")
-    return ids[0]
+    return _kept(ledger, ids[0])
+
+
+def _kept(ledger: Ledger, message_id: str) -> str:
+    """The id of a message that is there. Raises: InputError for one whose sender was forgotten."""
+    accepted = ledger.read_stream(_STREAM + message_id)[0]
+    if isinstance(accepted.event, Erased):
+        raise InputError(
+            f"message {message_id} was erased: its sender was forgotten, and nothing but its id is left "
+            f"(accepted {iso(accepted.at)})"
+        )
+    return message_id
 
 
 def last_message(ledger: Ledger, user: str = "") -> str:

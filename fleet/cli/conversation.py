@@ -11,6 +11,7 @@ from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
     AppEventRecorded,
+    Erased,
     MessageAccepted,
     MessageDecided,
     ModelAnswered,
@@ -147,6 +148,8 @@ def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conv
     steps = ledger.read_stream(_JOB + thread_id.removeprefix(_THREAD))
     ids = [each for stored in steps if isinstance(stored.event, TurnStarted) for each in stored.event.message_ids]
     ids += [event.message_id for event in waiting if event.decision.thread_id == thread_id]
+    if any(isinstance(stored.event, Erased) for stored in steps):
+        raise InputError(f"thread {thread_id} was erased: its user was forgotten, and nothing but its id is left")
     told.events = list(steps)
     for message_id in dict.fromkeys(ids):
         told.events += ledger.read_stream(f"message:{message_id}")

@@ -35,6 +35,7 @@ COMMANDS = {
     "agents": ("fleet.cli.agents:agents", "Show the declared agents."),
     "check": ("fleet.cli.check:check", "Check that roles, prompts, warmup, examples and models fit together."),
     "store": ("fleet.cli.store:store", "Verify the ledger, and the graph against it."),
+    "forget": ("fleet.cli.forget:forget_", "Erase every word of one user, everywhere, on record."),
     "eval": ("fleet.cli.eval:eval_", "Run the dispatcher over labelled cases and score it."),
 }
 

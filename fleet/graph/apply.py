@@ -47,7 +47,7 @@ def apply(root: LivingRoot, stored: Stored, reducer_of: AppReducers) -> None:
         reduce(root.state, read(event.data))
     else:
         change(root, stored)
-    if stored.stream.startswith("job:"):
+    if stored.stream.startswith("job:") and not isinstance(event, ev.Erased):
         _job(root, stored.stream[4:]).version = stored.version
     root.applied = stored.seq
 
@@ -85,6 +85,16 @@ def _accepted(root: LivingRoot, stored: Stored, event: ev.MessageAccepted) -> No
     if user is None:
         user = root.users[event.user] = root.new(UserRecord, event.user)
     user.messages += 1
+
+
+def _forgotten(root: LivingRoot, stored: Stored, event: ev.UserForgotten) -> None:
+    """Nothing of the user's came before this in a graph of what the ledger holds now: not even a thread's id."""
+    user = root.users.get(event.user)
+    if user is None:
+        user = root.users[event.user] = root.new(UserRecord, event.user)
+    elif user.messages:
+        raise GraphError(f"the graph still holds what {event.user!r} said before event {stored.seq}; it is made again")
+    user.forgotten = stored.seq
 
 
 def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None:
@@ -273,4 +283,6 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.ReplyDelivered: _nothing,
     ev.ReplyFailed: _nothing,
     ev.DecisionLabelled: _nothing,
+    ev.UserForgotten: _forgotten,
+    ev.Erased: _nothing,
 }

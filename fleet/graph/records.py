@@ -44,11 +44,15 @@ class DispatcherRecord:
 
 @memo(id="fleet/UserRecord")
 class UserRecord:
-    """A user and their counters. `recent` has the ids of their threads, the most recent last, some of them twice."""
+    """A user and their counters. `recent` has the ids of their threads, the most recent last, some of them twice.
+
+    `forgotten` is the seq of the event that said so last, 0 for most.
+    """
 
     language: str = ""
     threads: int = 0
     messages: int = 0
+    forgotten: int = 0
 
     def __init__(self, id: str) -> None:  # noqa: A002 - the record's own id
         self.id = id

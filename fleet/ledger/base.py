@@ -145,12 +145,16 @@ class Ledger(Protocol):
         """Events with `after` < seq < `before` and seq <= `upto`, of these types (none: all) and this user ("": all).
 
         Streams page by page in bounded memory and holds no transaction between pages, so events committed while it
-        runs are seen too, unless `newest_first`. Starting costs no more on a long history than on a short one.
+        runs are seen too, unless `newest_first`. Starting costs no more on a long history than on a short one. An event
+        whose payload was erased comes as `Erased`; asked for types, it is left out.
         """
         ...
 
     def read_stream(self, stream: str, *, after: int = 0) -> list[Stored]:
-        """The stream's events of a version above `after`, in order; empty for a stream that does not exist."""
+        """The stream's events of a version above `after`, in order, `Erased` where a payload was erased.
+
+        Empty for a stream that does not exist.
+        """
         ...
 
     def version(self, stream: str) -> int:

@@ -29,12 +29,13 @@ from fleet.ledger.message_events import (
     MessageAccepted,
     MessageDecided,
 )
+from fleet.ledger.user_events import Erased, UserForgotten
 
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "Candidate",
-    "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Event", "FleetStarted",
+    "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted",
     "MessageAccepted", "MessageDecided", "ModelAnswered", "ReplyDelivered", "ReplyFailed", "ToolIntended",
-    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted", "build_events", "read_event",
+    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
@@ -222,6 +223,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         ReplyDelivered,
         ReplyFailed,
         DecisionLabelled,
+        UserForgotten,
     )
 }
 

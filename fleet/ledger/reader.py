@@ -12,8 +12,8 @@ from typing import Any
 from fleet.errors import LedgerError
 from fleet.ledger.base import Pending, Stored
 from fleet.ledger.blobs import read_blob
-from fleet.ledger.events import read_event
-from fleet.ledger.pack import unpack
+from fleet.ledger.bodies import ERASED, Bodies
+from fleet.ledger.events import Erased, read_event
 from fleet.ledger.schema import log_of, open_for_reading, refusal
 
 __all__ = ["Reader"]
@@ -23,6 +23,7 @@ _PAGES = (50, 200, 500)
 
 _LAST = 2**63 - 1  # above every seq
 _COLUMNS = "SELECT e.seq, s.name, e.version, e.kind, e.v, e.at, u.name, e.body, e.chain "
+_BODY = 7
 _NAMES = "CROSS JOIN streams s ON s.id = e.stream LEFT JOIN users u ON u.id = e.user "
 
 
@@ -31,6 +32,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._bodies = Bodies(path)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._immutable = False
@@ -77,7 +79,8 @@ class Reader:
             size = next(sizes, size)
             page = self._page(tuple(types), user, newest_first, (low, high, min(size, left)))
             for row in page:
-                yield self._stored(row)
+                if not types or row[_BODY] != ERASED:
+                    yield self._stored(row)
             if len(page) < min(size, left):
                 return
             left -= len(page)
@@ -160,8 +163,12 @@ class Reader:
         kind = self._kinds.get(number) or self._all_kinds()[number]
         if body is None:
             raise LedgerError(f"the payload of event {seq} ({kind}) has been erased")
+        if body == ERASED:
+            return Stored(seq, stream, version, at, user or "", Erased(kind=kind), chain.hex())
         try:
-            event = read_event(kind, v, unpack(body))
+            event = read_event(kind, v, self._bodies.read(body))
+        except OSError as error:
+            raise LedgerError(f"the payload of event {seq} ({kind}) cannot be read from its archive: {error}") from None
         except (LookupError, TypeError, ValueError) as error:
             raise LedgerError(f"event {seq} ({kind} v{v}) cannot be read: {type(error).__name__}") from error
         return Stored(seq, stream, version, at, user or "", event, chain.hex())

@@ -63,7 +63,7 @@ CREATE TABLE events(
   user INTEGER REFERENCES users(id),              -- NULL: nobody's
   digest BLOB NOT NULL,                           -- SHA-256 of body
   chain BLOB NOT NULL,                            -- see fleet/ledger/chain.py
-  body BLOB                                       -- JSON, packed if long (fleet/ledger/pack.py); NULL once erased
+  body BLOB                                       -- JSON, packed if long (pack.py), archived or erased (bodies.py)
 );
 CREATE UNIQUE INDEX events_by_stream ON events(stream, version);
 CREATE INDEX events_by_kind ON events(kind);
@@ -82,7 +82,8 @@ CREATE INDEX pending_by_seq ON pending(queue, seq);
 CREATE VIEW history AS
   SELECT e.seq, datetime(e.at / 1000000, 'unixepoch') AS utc, s.name AS stream, e.version, k.name AS type, e.v,
          coalesce(u.name, '') AS user, lower(hex(e.chain)) AS chain,
-         CASE substr(e.body, 1, 1) WHEN x'01' THEN '(packed)' ELSE CAST(e.body AS TEXT) END AS body
+         CASE substr(e.body, 1, 1) WHEN x'00' THEN '(erased)' WHEN x'01' THEN '(packed)' WHEN x'02' THEN '(archived)'
+           ELSE CAST(e.body AS TEXT) END AS body
   FROM events e JOIN streams s ON s.id = e.stream JOIN kinds k ON k.id = e.kind LEFT JOIN users u ON u.id = e.user;
 """
 

@@ -13,9 +13,9 @@ from typing import Any
 from fleet.errors import LedgerError
 from fleet.ledger.base import Progress, VerifyReport
 from fleet.ledger.blobs import raw_body
+from fleet.ledger.bodies import ERASED, Bodies, Place
 from fleet.ledger.chain import GENESIS, digest_of, link
-from fleet.ledger.events import Event, read_event
-from fleet.ledger.pack import unpack
+from fleet.ledger.events import Event, UserForgotten, read_event
 from fleet.ledger.schema import open_for_reading
 
 __all__ = ["verify"]
@@ -33,18 +33,19 @@ def verify(path: Path, progress: Progress | None = None) -> VerifyReport:
     connection, _ = open_for_reading(path)
     try:
         connection.text_factory = _text
-        return _Check(connection).run(progress)
+        return _Check(connection, Bodies(path)).run(progress)
     finally:
         connection.close()
 
 
 class _Check:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, bodies: Bodies) -> None:
+        self._connection, self._bodies = connection, bodies
         self._problems: list[str] = []
         self._unlisted = 0
         self._open: dict[tuple[str, str], tuple[int, str]] = {}
         self._found: set[str] = set()
+        self._erased: dict[str, list[str]] = {}  # user → their events without a payload, until they are forgotten
 
     def run(self, progress: Progress | None) -> VerifyReport:
         events = streams = blobs = seq = 0
@@ -79,13 +80,13 @@ class _Check:
         believed: set[bytes] = {GENESIS}
         for row in self._pages(_EVENTS, head):
             seq, stream, version, kind, v, at, user, digest, chain, stored = row
-            body = _raw(stored)
             what = f"event {seq} ({kind}, {stream} version {version})"
+            body = self._raw(stored)
             if seq != before + 1:
                 self._problem(_gap(before + 1, seq - 1))
             before = seq
             header = (seq, version, v, at, stream, kind, user or "")
-            actual = digest if body is None else _digest(body)
+            actual = digest if body is None or stored == ERASED else _digest(body)
             links = _links(believed, header, digest)
             if chain in links:
                 believed = {chain}
@@ -101,24 +102,45 @@ class _Check:
                 if at < latest:
                     self._problem(f"{what} has an earlier time than the event before it")
                 latest = at
-            self._payload(what, seq, kind, v, user or "", body)
+            if stored == ERASED:
+                self._erased.setdefault(user or "", []).append(what)
+            else:
+                self._payload(what, seq, kind, v, user or "", body, stored)
             count += 1
             if progress is not None and (count % _PAGE == 0 or seq == head):
                 progress(count, head)
         if before < head:
             self._problem(_gap(before + 1, head))
+        for user, events in self._erased.items():
+            for what in events:
+                self._problem(f"the payload of {what} is erased, and no later event says that {user!r} was forgotten")
         return count
 
-    def _payload(self, what: str, seq: int, kind: Any, v: Any, user: str, body: Any) -> None:
+    def _raw(self, stored: Any) -> Any:
+        """The payload as it was hashed, None if it is nowhere; what cannot be read stays, and matches no digest."""
+        if not isinstance(stored, bytes) or stored == ERASED:
+            return stored
+        try:
+            return self._bodies.read(stored)
+        except OSError:
+            return None
+        except ValueError:
+            return stored
+
+    def _payload(self, what: str, seq: int, kind: Any, v: Any, user: str, body: Any, stored: Any) -> None:
         """Read the payload, follow the queues through it, and look for the blobs that it names."""
         if body is None:
-            self._problem(f"the payload of {what} is missing")
+            place = Place.of(stored) if stored else None
+            where = f": there is no archive/{place.name}" if place else ""
+            self._problem(f"the payload of {what} is missing{where}")
             return
         try:
             event = read_event(kind, v, body)
         except (LedgerError, LookupError, TypeError, ValueError) as error:
             self._problem(f"{what} cannot be read: {str(error).splitlines()[0]}")
             return
+        if isinstance(event, UserForgotten):
+            self._forgotten(event.user, seq)
         for entry in event.closes():
             self._open.pop(entry, None)
         for entry in event.opens():
@@ -131,6 +153,12 @@ class _Check:
                 if len(self._found) >= _PAGE:
                     self._found.clear()
                 self._found.add(hash_)
+
+    def _forgotten(self, user: str, seq: int) -> None:
+        """Everything of the user's before this was to be erased; what was, is as it should be."""
+        self._erased.pop(user, None)
+        for (left,) in self._rows(_LEFT, user, seq, UserForgotten.TYPE):
+            self._problem(f"event {left} of {user!r} still has its payload, which event {seq} says was erased")
 
     def _streams(self, head: int) -> int:
         """Versions are 1, 2, 3 … in the order of seq; returns the number of streams."""
@@ -195,6 +223,10 @@ FROM events e LEFT JOIN streams s ON s.id = e.stream LEFT JOIN kinds k ON k.id =
   LEFT JOIN users u ON u.id = e.user
 WHERE e.seq <= ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT 500
 """
+_LEFT = """
+SELECT seq FROM events INDEXED BY events_by_user WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq < ?2
+  AND body IS NOT x'00' AND kind IS NOT (SELECT id FROM kinds WHERE name = ?3) ORDER BY seq LIMIT 1
+"""
 _VERSIONS = """
 SELECT stream, version, seq FROM events INDEXED BY events_by_stream
 WHERE (stream, version) > (?2, ?3) AND seq <= ?1 ORDER BY stream, version LIMIT 5000
@@ -212,14 +244,6 @@ def _links(believed: set[bytes], header: tuple[Any, ...], digest: Any) -> set[by
         return {link(previous, seq, version, v, at, stream, kind, user, digest) for previous in believed}
     except (TypeError, ValueError, AttributeError, struct.error):
         return set()
-
-
-def _raw(stored: Any) -> Any:
-    """The payload as it was hashed; what cannot be unpacked stays as it is, and matches no digest."""
-    try:
-        return unpack(stored) if isinstance(stored, bytes) else stored
-    except ValueError:
-        return stored
 
 
 def _digest(body: Any) -> bytes:

@@ -29,7 +29,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 class Facts:
     """Everything that one decision can ask for. `recent(count)` gives threads, newest first.
 
-    `thread(id)` is one of the sender's own, however old and whoever's; None if there is none such.
+    `thread(id)` is one of the sender's own, however old and whoever's; None if there is none such. `forgotten` is the
+    seq of the event with which everything of the sender was erased, 0 for most.
     """
 
     message: MessageView
@@ -38,6 +39,13 @@ class Facts:
     recent: Callable[[int], Sequence[ThreadView]]
     language_of: Callable[[Any], str | None]
     thread: Callable[[str], ThreadView | None] = lambda thread_id: None
+    forgotten: int = 0
+
+    @property
+    def owner(self) -> str:
+        """Whose the threads are that a key names: a sender who was forgotten never meets an old thread's id again."""
+        user = self.message.sender.id
+        return f"{user}\n{self.forgotten}" if self.forgotten else user
 
     @property
     def language(self) -> str:
@@ -113,4 +121,5 @@ def facts_of(
         found = root.threads.get(thread_id)
         return threads[thread_id] if found is not None and found.user == message.user else None
 
-    return Facts(MessageView.of(message, language), now, agents, recent, preferred, thread)
+    forgotten = known.forgotten if known is not None else 0
+    return Facts(MessageView.of(message, language), now, agents, recent, preferred, thread, forgotten)

@@ -96,10 +96,10 @@ class Settling:
             return Decided(Decision(outcome="error", **base))
         key = ""
         if result.action is DispatchAction.ROUTE:
-            key = keyed_thread(facts.message.sender.id, result.key, result.agent)
+            key = keyed_thread(facts.owner, result.key, result.agent)
             known = facts.thread(f"thr_{key}")
             while known is not None and known.agent not in roles:  # its agent is retired: the key begins anew
-                key = keyed_thread(facts.message.sender.id, key, result.agent)
+                key = keyed_thread(facts.owner, key, result.agent)
                 known = facts.thread(f"thr_{key}")
             if known is not None:
                 return Decided(Decision(

@@ -32,6 +32,7 @@ from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox, check_channels
 from fleet.runtime.pen import Pen
+from fleet.runtime.purge import finish_forgetting
 from fleet.runtime.reconcile import differences
 from fleet.runtime.room import Room
 from fleet.runtime.trace import Trace, told
@@ -112,6 +113,7 @@ class Fleet:
             undo.callback(self._home.release)
             self.ledger = self._home.open_ledger()
             undo.callback(self.ledger.close)
+            finish_forgetting(self._home, self.ledger)
             self._pen = Pen(self.ledger.append)
             self._graph = Graph(
                 self._home.graph_folder,

@@ -18,7 +18,7 @@ from typing import Any
 from fleet.clock import now_us
 from fleet.errors import InboxFullError, InputError, LedgerError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
-from fleet.ledger.events import Assignment, DispatchRequested, MessageAccepted, MessageDecided
+from fleet.ledger.events import Assignment, DispatchRequested, Erased, MessageAccepted, MessageDecided
 
 __all__ = ["Accepted", "Intake", "Message", "accept_now", "as_message", "check_message"]
 
@@ -219,6 +219,8 @@ def _id(draft: Draft) -> str:
 
 def _known(ledger: Ledger, draft: Draft) -> Accepted:
     before, now = ledger.read_stream(draft.stream)[0].event, draft.events[0]
+    if isinstance(before, Erased):
+        raise InputError(f"message id {_id(draft)} was of a message that has been forgotten; send it under another id")
     if not isinstance(before, MessageAccepted) or before.model_copy(update={"metadata": {}}) != now.model_copy(
         update={"metadata": {}}
     ):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 POINTS: dict[str, Callable[[Callable[[], None]], None]] = {}
+FORGETTING: dict[str, Callable[[Callable[[], None]], None]] = {}
 
 
 def main(point: str, count: str, *arguments: str) -> None:
@@ -27,7 +28,7 @@ def main(point: str, count: str, *arguments: str) -> None:
         if left == 0:
             (soon if point == "in a checkpoint" else now)()
 
-    POINTS[point](passing)
+    (POINTS | FORGETTING)[point](passing)
     from fleet.cli.main import main
 
     sys.argv = ["fleet", *arguments]
@@ -46,9 +47,9 @@ def soon() -> None:
     signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00005, 0.008))
 
 
-def point(name: str) -> Callable[[Callable[[Callable[[], None]], None]], None]:
+def point(name: str, among: Any = POINTS) -> Callable[[Callable[[Callable[[], None]], None]], None]:
     def register(arm: Callable[[Callable[[], None]], None]) -> None:
-        POINTS[name] = arm
+        among[name] = arm
 
     return register
 
@@ -189,6 +190,41 @@ def _(passing: Callable[[], None]) -> None:
 @point("after delivery")
 def _(passing: Callable[[], None]) -> None:
     around(_help_desk(), "hand_over", after=always(passing))
+
+
+@point("before the erasing", FORGETTING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime import forget
+
+    around(forget, "forget_user", before=always(passing))
+
+
+@point("in the erasing", FORGETTING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger import erase
+
+    around(erase, "write_batch", after=always(passing))
+
+
+@point("after the erasing", FORGETTING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime import forget
+
+    around(forget, "forget_user", after=always(passing))
+
+
+@point("before the scrubbing", FORGETTING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime import purge
+
+    around(purge, "scrub", before=always(passing))
+
+
+@point("after the scrubbing", FORGETTING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime import purge
+
+    around(purge, "scrub", after=always(passing))
 
 
 def _help_desk() -> Any:

@@ -1,0 +1,134 @@
+"""Forgetting a user: every payload of theirs erased from the ledger, its archives, the graph and all copies of it.
+
+The graph is made again from a ledger without them, before anything is erased: so an application whose reducers cannot
+do without them is found out in time, and the graph that lives on is by construction the one that a rebuild gives.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from fleet.agents.app import import_app
+from fleet.errors import GraphError, InputError
+from fleet.graph.checkpoints import Graph
+from fleet.ledger.archive import changing_history
+from fleet.ledger.base import Ledger, Stored
+from fleet.ledger.erase import forget_user
+from fleet.ledger.events import Erased, FleetStarted, UserForgotten
+from fleet.ledger.sqlite import BUSY_S, SqliteLedger
+from fleet.prompting.quote import quote
+from fleet.runtime.fleet import reducer_of
+from fleet.runtime.home import Home
+from fleet.runtime.purge import mark_of, purge
+from fleet.runtime.verify import app_of
+
+__all__ = ["Forgotten", "events_of", "forget"]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was erased, as it is on record; `seq` is the event that says so.
+
+    `event` is None if nothing of theirs was left; what an earlier forgetting had left undone is then done.
+    """
+
+    event: UserForgotten | None
+    seq: int
+
+
+def events_of(ledger: Ledger, user: str) -> int:
+    """How many events of the user still have a payload, forgettings aside.
+
+    Raises: InputError if the ledger knows no such user.
+    """
+    known = False
+    count = 0
+    for stored in ledger.read(user=user):
+        known = True
+        count += not isinstance(stored.event, (Erased, UserForgotten))
+    if not known:
+        raise InputError(f"there is no user {quote(user)} in this ledger; nothing was erased")
+    return count
+
+
+def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = "") -> Forgotten:
+    """Erase the user's payloads; durable, and nowhere in the home's files, on return.
+
+    No worker may hold the home; other processes may send and read. `app` is the application whose reducers make the
+    graph (default: the one on record). The user's id, message ids and times stay in the rows, which the chain covers.
+    Raises: InputError, HomeBusyError, ConfigError, or GraphError if the graph cannot be made without the user: nothing
+    is erased then; LedgerError if it cannot be written, or is kept busy: then try again.
+    """
+    with home.read_ledger() as ledger:
+        events_of(ledger, user)
+        path = app or app_of(ledger)
+    if path:
+        import_app(path)
+    with ExitStack() as undo:
+        home.hold()
+        undo.callback(home.release)
+        undo.enter_context(changing_history(home.ledger_file))
+        ledger = undo.enter_context(home.open_ledger())
+        if not events_of(ledger, user) and not mark_of(home).exists():
+            return Forgotten(None, 0)
+        return _forget(home, ledger, user, by, reason)
+
+
+def _forget(home: Home, ledger: SqliteLedger, user: str, by: str, reason: str) -> Forgotten:
+    fresh = home.graph_folder.with_name("graph.forgetting")
+    shutil.rmtree(fresh, ignore_errors=True)
+    without = _Without(ledger, user)
+    graph = _made(fresh, without) if _began(ledger) else None
+    try:
+        mark_of(home).touch(mode=0o600)
+        stored = forget_user(ledger.path, user, by=by, reason=reason, busy_s=BUSY_S)
+        if graph is not None:
+            without.until = stored.seq if stored is not None else 0
+            graph.catch_up()
+    finally:
+        if graph is not None:
+            graph.close()
+    purge(home, ledger, fresh if graph is not None else None)
+    if stored is None or not isinstance(stored.event, UserForgotten):
+        return Forgotten(None, 0)
+    return Forgotten(stored.event, stored.seq)
+
+
+def _began(ledger: Ledger) -> bool:
+    """Whether a worker ever made a graph."""
+    return any(True for _ in ledger.read(types=(FleetStarted.TYPE,), limit=1))
+
+
+def _made(folder: Path, ledger: _Without) -> Graph:
+    try:
+        # A graph asks its ledger for events and for its head, and for nothing else.
+        return Graph(folder, cast("Ledger", ledger), reducer_of)
+    except GraphError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise GraphError(
+            f"the graph cannot be made without what {quote(ledger.user)} said: {error.message}; nothing was erased"
+        ) from error
+
+
+class _Without:
+    """The ledger as it is once the payloads of `user` before event `until` are gone."""
+
+    def __init__(self, ledger: Ledger, user: str) -> None:
+        self._ledger, self.user, self.until = ledger, user, 2**63
+
+    def head(self) -> tuple[int, str]:
+        """The last event's seq and chain."""
+        return self._ledger.head()
+
+    def read(self, **which: Any) -> Iterator[Stored]:
+        """Events, `Erased` in place of theirs."""
+        for stored in self._ledger.read(**which):
+            if stored.user == self.user and stored.seq < self.until and not isinstance(stored.event, UserForgotten):
+                yield replace(stored, event=Erased(kind=stored.event.TYPE))
+            else:
+                yield stored

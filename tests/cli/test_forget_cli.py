@@ -1,0 +1,80 @@
+"""`fleet forget` as it is typed: what it asks, what it says, what it refuses; and what is told of the forgotten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import call, refused
+from support.fleets import open_fleet
+
+from fleet import Message
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> Path:
+    async with open_fleet(tmp_path / "home") as fleet:
+        for user in ("ana", "ben"):
+            await fleet.accept(Message(user, "hello", f"of-{user}"))
+        await fleet.idle()
+    return tmp_path / "home"
+
+
+def threads(home: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in call("threads", "list", "--home", home, "--json").stdout.splitlines()]
+
+
+def test_it_says_what_it_erased_and_then_that_nothing_is_left(home: Path) -> None:
+    done = call("forget", "ana", "--yes", "--home", home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == 'erased 6 events (1 messages) and 2 blobs of "ana"; on record as event 16\n'
+    again = call("forget", "ana", "--yes", "--home", home)
+    assert (again.returncode, again.stdout) == (0, 'nothing of "ana" is left to erase\n')
+    assert call("store", "verify", "--home", home).returncode == 0
+
+
+def test_as_json(home: Path) -> None:
+    done = call("forget", "ana", "--yes", "--by", "the desk", "--reason", "Art. 17", "--home", home, "--json")
+    assert json.loads(done.stdout) == {
+        "user": "ana", "seq": 16, "erased_events": 6, "erased_messages": 1, "erased_blobs": 2,
+    }  # fmt: skip
+    again = json.loads(call("forget", "ana", "--home", home, "--json").stdout)
+    assert again == {"user": "ana", "seq": None, "erased_events": 0, "erased_messages": 0, "erased_blobs": 0}
+
+
+def test_without_a_yes_nothing_is_erased(home: Path) -> None:
+    said = refused(call("forget", "ana", "--home", home))
+    assert said == '6 events of "ana" would be erased, which cannot be undone; say --yes'
+    assert len(threads(home)) == 2
+
+
+def test_an_unknown_user_and_a_home_that_is_not_there(home: Path, tmp_path: Path) -> None:
+    said = refused(call("forget", "zoe", "--yes", "--home", home))
+    assert said == 'there is no user "zoe" in this ledger; nothing was erased'
+    said = refused(call("forget", "ana", "--yes", "--home", tmp_path / "none"))
+    assert said.startswith(f"there is no fleet in {tmp_path / 'none'}")
+
+
+async def test_beside_a_worker_it_refuses_and_names_the_holder(home: Path) -> None:
+    async with open_fleet(home):
+        said = refused(call("forget", "ana", "--yes", "--home", home))
+    assert said.startswith(f"home {home} is held by another worker (pid ")
+    assert len(threads(home)) == 2
+
+
+def test_the_verbs_of_the_audit_say_so(home: Path) -> None:
+    (thread,) = (each["thread_id"] for each in threads(home) if each["user"] == "ana")
+    call("forget", "ana", "--yes", "--home", home)
+    for verb in (("why",), ("replay",), ("audit", "label", "--right")):
+        said = refused(call(*verb, "of-ana", "--home", home))
+        assert said.startswith("message of-ana was erased: its sender was forgotten, and nothing but its id is left (")
+    said = refused(call("threads", "show", thread, "--home", home))
+    assert said == f"thread {thread} was erased: its user was forgotten, and nothing but its id is left"
+    assert [each["user"] for each in threads(home)] == ["ben"]
+    listed = [json.loads(line) for line in call("audit", "list", "--home", home, "--json").stdout.splitlines()]
+    assert [each["user"] for each in listed] == ["ben"]
+    assert call("replay", "--all", "--home", home).returncode == 0
+    assert call("audit", "verify", "--home", home).returncode == 0
+    said = refused(call("send", "--user", "ana", "--id", "of-ana", "hello", "--home", home))
+    assert said == "message id of-ana was of a message that has been forgotten; send it under another id"
