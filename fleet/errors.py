@@ -11,6 +11,7 @@
     │   ├── LedgerUnavailableError 75  it cannot be written just now (disk full, locked): a later try may succeed
     │   ├── StaleWriteError         2  the stream moved on; this writer's view is old
     │   ├── TakenOverError         76  another worker took the home over; this one may write no more
+    │   ├── UnstorableError         2  an event that cannot be stored as it is; others can
     │   └── TamperedError           1  the hash chain does not hold
     ├── GraphError                  2  the graph cannot be opened, or an event cannot be applied
     ├── ActionRejected              2  a routing answer that is no valid action
@@ -46,6 +47,7 @@ __all__ = [
     "TakenOverError",
     "TamperedError",
     "ToolError",
+    "UnstorableError",
     "WarmupError",
 ]
 
@@ -113,6 +115,10 @@ class TakenOverError(LedgerError):
     """Another worker took this home over; nothing more was written here."""
 
     exit_code = 76
+
+
+class UnstorableError(LedgerError):
+    """This event cannot be stored; nothing was written."""
 
 
 class TamperedError(LedgerError):

@@ -67,6 +67,19 @@ ROWS = (
     Row("delivery_attempts", 5, "attempts", "Tries to hand a reply to its channel before it is set aside as failed."),
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it."),
     Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
+    Row(
+        "priority_step_s",
+        600.0,
+        "seconds",
+        "A message of priority 1 passes others that came up to so long before it.",
+    ),
+    Row(
+        "max_attempts",
+        3,
+        "attempts",
+        "Tries at a message that ends in unforeseen errors, before it is a dead letter.",
+    ),
+    Row("retry_backoff_s", 1.0, "seconds", "Pause before the second of these tries; doubles with each one after it."),
     Row("inbox_limit", 100_000, "messages", "Waiting to be routed, before more are refused for now; 0: no limit."),
     Row("disk_reserve_mb", 64, "MiB", "With less room on the disk no new message is accepted; 0: no reserve."),
     Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
@@ -103,6 +116,9 @@ class Settings:
     delivery_attempts: int = 5
     delivery_backoff_s: float = 1.0
     max_message_bytes: int = 65536
+    priority_step_s: float = 600.0
+    max_attempts: int = 3
+    retry_backoff_s: float = 1.0
     inbox_limit: int = 100_000
     disk_reserve_mb: int = 64
     checkpoint_events: int = 2000

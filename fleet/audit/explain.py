@@ -8,13 +8,14 @@ from fleet.audit.explanation import Explanation, Shown, State, Step
 from fleet.audit.find import find_message
 from fleet.audit.inert import inert, name
 from fleet.audit.labels import labels_of
+from fleet.audit.letters import LETTERS, letter_step, standing
 from fleet.audit.rules import rules_of
 from fleet.audit.timeline import Followed, follow, totals_of
 from fleet.audit.wording import duration
 from fleet.clock import iso
 from fleet.errors import InputError, LedgerError
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, ReplyFailed
+from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, MessageDropped, ReplyFailed
 
 __all__ = ["explain", "find_message"]
 
@@ -38,34 +39,32 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
     """
     accepted: Stored | None = None
     decided: Stored | None = None
+    letters: list[Stored] = []
     for stored in ledger.read_stream(f"message:{message_id}"):
         if isinstance(stored.event, MessageAccepted):
             accepted = stored
+        elif isinstance(stored.event, LETTERS):
+            letters.append(stored)
         elif isinstance(stored.event, MessageDecided):
             decided = stored
     if accepted is None or not isinstance(accepted.event, MessageAccepted):
         raise InputError(f"there is no message {name(message_id)} in this ledger")
     message = accepted.event
     steps = [
-        Step(accepted.at, accepted.seq, MessageAccepted.TYPE, None, {"user": message.user, "channel": message.channel})
+        Step(accepted.at, accepted.seq, MessageAccepted.TYPE, None, {"user": message.user, "channel": message.channel}),
+        *map(letter_step, letters),
     ]
     if decided is None or not isinstance(decided.event, MessageDecided):
-        return Explanation(
-            message,
-            accepted.at,
-            accepted.seq,
-            "inbox",
-            "Nowhere yet: it is accepted and waits in the inbox for a worker's decision.",
-            "Nothing has followed yet.",
-            steps=tuple(steps),
-        )
+        return Explanation(message, accepted.at, accepted.seq, *standing(message, letters), steps=tuple(steps))
     decision = decided.event.decision
     steps.append(_decided(decided, decision, accepted.at))
-    followed = follow(ledger, accepted, decided)
+    followed = follow(ledger, accepted, decided, letters)
     steps = sorted([*steps, *followed.steps], key=lambda step: step.seq)
     notes: list[str] = []
     candidates = _candidates(ledger, decision, notes)
     state, outcome = _outcome(decision, followed, accepted.at, steps)
+    if letters and isinstance(letters[-1].event, MessageDropped):
+        state, _, outcome = standing(message, letters)
     ended = followed.ended
     return Explanation(
         message,
@@ -202,7 +201,7 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
         return "working", f"Not yet answered: turn {started.turn} began at {iso(_at(steps, started.TYPE))} and goes on."
     took = duration(_at(steps, ended.TYPE) - accepted_at)
     why = f": {inert(ended.reason, _SAID)}" if ended.reason else ""
-    state = _RESULTS[ended.result]
+    state = "dead" if followed.dead else _RESULTS[ended.result]
     first = f"Turn {ended.turn} ended after {took} as {ended.result}{why}"
     if not ended.reply_id or not ended.reply:
         return state, f"{first}; nothing was replied."

@@ -12,7 +12,9 @@ from fleet.ledger.events import Attempt, Decision, MessageAccepted
 
 __all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
 
-State = Literal["inbox", "routed", "working", "answered", "blocked", "failed", "dropped", "error", "human", "cancelled"]
+State = Literal[
+    "inbox", "routed", "working", "answered", "blocked", "failed", "dead", "dropped", "error", "human", "cancelled"
+]
 
 
 @dataclass(frozen=True)

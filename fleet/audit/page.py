@@ -257,6 +257,16 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         last = next((each.data["text"] for each in reversed(explanation.steps) if each.kind == "step.model"), "")
         said = "as the model said" if data["reply"] == last.strip() else inert(data["reply"], _PART)
         return f"turn {data['result']}", f"{f'reply {said}' if data['reply'] else 'no reply'}{why}"
+    if step.kind in ("message.failed", "turn.failed"):
+        what = "routing" if step.kind == "message.failed" else "turn"
+        return f"{what} failed", f"attempt {data['attempt']}: {inert(data['error'], _PART)}"
+    if step.kind == "message.dead":
+        return "dead letter", f"{data['stage']} failed in {data['attempts']} attempts: {inert(data['error'], _PART)}"
+    if step.kind == "message.dropped":
+        why = f": {inert(data['reason'], _PART)}" if data["reason"] else ""
+        return "dropped", f"by {name(data['by'])}{why}"
+    if step.kind in ("message.retried", "reply.retried"):
+        return "retried", f"by {name(data['by'])}, who put it back"
     if step.kind == "reply.delivered":
         return "delivered", f"{name(data['reply_id'])}, attempt {data['attempts']}"
     return "not delivered", f"{name(data['reply_id'])}, {data['attempts']} attempts, {name(data['error'])}"

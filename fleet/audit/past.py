@@ -23,6 +23,7 @@ from fleet.ledger.events import (
     DispatchRequested,
     MessageAccepted,
     MessageDecided,
+    MessageRetried,
     TurnEnded,
     TurnStarted,
 )
@@ -32,8 +33,8 @@ from fleet.routing.facts import Facts, ThreadViews, agent_views, facts_of
 __all__ = ["Moment", "moments"]
 
 _TYPES = (
-    MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, DispatchCancelled.TYPE, TurnStarted.TYPE,
-    TurnEnded.TYPE,
+    MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, MessageRetried.TYPE, DispatchCancelled.TYPE,
+    TurnStarted.TYPE, TurnEnded.TYPE,
 )  # fmt: skip
 _NEITHER, _SAME, _ALL = range(3)
 

@@ -6,11 +6,12 @@ the cost is that of what happened in between, however long the histories are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fleet.audit.explanation import NOTHING, Step, Totals
+from fleet.audit.letters import LETTERS, letter_step
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
@@ -25,6 +26,8 @@ _TURN = tuple(
         ev.ToolReturned,
         ev.AppEventRecorded,
         ev.TurnEnded,
+        ev.TurnFailed,
+        ev.MessageDead,
     )
 )
 _RESTARTS = 20  # shown at most
@@ -32,23 +35,32 @@ _RESTARTS = 20  # shown at most
 
 @dataclass(frozen=True)
 class Followed:
-    """The steps after a decision, the turn's beginning and end if they came, and what its model calls cost."""
+    """The steps after a decision, the turn's beginning and end if they came, and what its model calls cost.
+
+    `dead` says whether the turn ended with the message among the dead letters.
+    """
 
     steps: tuple[Step, ...] = ()
     started: ev.TurnStarted | None = None
     ended: ev.TurnEnded | None = None
     delivery: ev.ReplyDelivered | ev.ReplyFailed | None = None
     answering: Totals = NOTHING
+    dead: bool = False
 
 
-def follow(ledger: Ledger, accepted: Stored, decided: Stored) -> Followed:
-    """What followed the decision that `decided` holds; workers' restarts since the message was accepted too."""
+def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[Stored] = ()) -> Followed:
+    """What followed the decision that `decided` holds; workers' restarts since the message was accepted too.
+
+    `letters` are the other events of the message's own: if it was put back, the turn after that is the one that counts.
+    """
     event = decided.event
     if not isinstance(event, ev.MessageDecided) or not event.decision.job_id:
         return Followed(tuple(_restarts(ledger, accepted.seq, decided.seq)))
-    found = list(_turn(ledger, decided, event.message_id, f"job:{event.decision.job_id}"))
-    started = next((each.event for each in found if isinstance(each.event, ev.TurnStarted)), None)
-    ended = next((each.event for each in found if isinstance(each.event, ev.TurnEnded)), None)
+    put_back = max((each.seq for each in letters if isinstance(each.event, ev.MessageRetried)), default=0)
+    found = list(_turn(ledger, decided, event.message_id, f"job:{event.decision.job_id}", put_back))
+    latest = [each.event for each in found if each.seq > put_back]
+    started = next((each for each in latest if isinstance(each, ev.TurnStarted)), None)
+    ended = next((each for each in latest if isinstance(each, ev.TurnEnded)), None)
     steps = _steps(found)
     delivery = None
     last = decided if not found else found[-1]
@@ -58,14 +70,19 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored) -> Followed:
                 delivery = stored.event
                 steps.append(_delivered(stored, delivery, last.at))
                 last = stored
+            elif isinstance(stored.event, ev.ReplyRetried):
+                delivery = None
+                steps.append(letter_step(stored))
+                last = stored
     steps += _restarts(ledger, accepted.seq, last.seq if ended is not None else None)
     answers = [each.event for each in found if isinstance(each.event, ev.ModelAnswered)]
     return Followed(
         tuple(sorted(steps, key=lambda step: step.seq)),
-        started if isinstance(started, ev.TurnStarted) else None,
-        ended if isinstance(ended, ev.TurnEnded) else None,
+        started,
+        ended,
         delivery,
         totals_of(answers),
+        any(isinstance(each, ev.MessageDead) for each in latest),
     )
 
 
@@ -85,20 +102,29 @@ def totals_of(calls: Iterable[ev.Attempt | ev.ModelAnswered]) -> Totals:
     return total
 
 
-def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str) -> Iterable[Stored]:
-    """The events of the turn that answers the message, from its beginning to its end, as far as it has come."""
-    open_turn = False
+def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str, put_back: int) -> Iterable[Stored]:
+    """The events of the turn that answers the message, from its beginning to its end, as far as it has come.
+
+    If it went to the dead letters and was put back by event `put_back`, of the turns before that too.
+    """
+    open_turn = over = False
     for stored in ledger.read(after=decided.seq, types=_TURN, user=decided.user):
+        event = stored.event
+        if isinstance(event, ev.MessageDead):  # right behind the turn's end
+            if event.message_id == message_id:
+                yield stored
+            continue
+        if over:
+            return
         if stored.stream != stream:
             continue
-        event = stored.event
-        if isinstance(event, ev.TurnStarted) and message_id in event.message_ids:
+        if isinstance(event, (ev.TurnStarted, ev.TurnFailed)) and message_id in event.message_ids:
             open_turn = True
         ended = isinstance(event, ev.TurnEnded) and message_id in event.message_ids  # called off, it may not have begun
         if open_turn or ended:
             yield stored
         if ended:
-            return
+            open_turn, over = False, stored.seq > put_back
 
 
 def _steps(found: Iterable[Stored]) -> list[Step]:
@@ -127,6 +153,8 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
             data |= {"content": event.content, "error": event.error}
             steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, data, event.error))
+        elif isinstance(event, LETTERS):
+            steps.append(letter_step(stored))
         elif isinstance(event, ev.AppEventRecorded):
             data = {"name": event.name, "version": event.version, "data": event.data}
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))

@@ -14,6 +14,7 @@ from fleet.ledger.events import (
     Erased,
     MessageAccepted,
     MessageDecided,
+    MessageRetried,
     ModelAnswered,
     ReplyDelivered,
     ReplyFailed,
@@ -174,6 +175,8 @@ def _stand(told: Conversation) -> None:
             told.started_at = told.started_at or stored.at
             open_ids.add(event.message_id)
             told.latest_at = stored.at
+        elif isinstance(event, MessageRetried):
+            open_ids.add(event.message_id)
         elif isinstance(event, TurnEnded):
             open_ids -= set(event.message_ids)
             told.latest_at = stored.at

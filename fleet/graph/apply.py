@@ -128,9 +128,19 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
     thread.summary = extend_summary(thread.summary, thread.last_assistant_message, event.text)
     thread.latest_activity_at = stored.at
     thread.messages += 1
-    thread.status = "working"
-    job.waiting.append(json.dumps({"id": event.message_id, "text": event.text}, ensure_ascii=False))
+    _wait(thread, job, event.message_id, event.text)
     _touch(user, thread.id)
+
+
+def _retried(root: LivingRoot, stored: Stored, event: ev.MessageRetried) -> None:
+    if event.job_id:
+        _wait(root.threads[event.thread_id], _job(root, event.job_id), event.message_id, event.text)
+
+
+def _wait(thread: ThreadRecord, job: JobRecord, message_id: str, text: str) -> None:
+    """Let a message wait for the job's next turn."""
+    thread.status = "working"
+    job.waiting.append(json.dumps({"id": message_id, "text": text}, ensure_ascii=False))
 
 
 def _touch(user: UserRecord, thread_id: str) -> None:
@@ -285,4 +295,11 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.DecisionLabelled: _nothing,
     ev.UserForgotten: _forgotten,
     ev.Erased: _nothing,
+    ev.MessageFailed: _nothing,
+    ev.MessageDead: _nothing,
+    ev.MessageRetried: _retried,
+    ev.MessageDropped: _nothing,
+    ev.TurnFailed: _nothing,
+    ev.ReplyRetried: _nothing,
+    ev.StuckFound: _nothing,
 }

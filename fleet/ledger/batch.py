@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fleet.clock import now_us
-from fleet.errors import LedgerError, StaleWriteError
+from fleet.errors import LedgerError, StaleWriteError, UnstorableError
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.blobs import write_blobs
 from fleet.ledger.chain import GENESIS, digest_of, link
@@ -41,9 +41,9 @@ class Prepared:
 
     @classmethod
     def of(cls, draft: Draft) -> Prepared:
-        """Serialise the events. Raises: LedgerError for what could not be read back."""
+        """Serialise the events. Raises: UnstorableError for what could not be read back."""
         if not draft.stream:
-            raise LedgerError("events need a stream; nothing was written")
+            raise UnstorableError("events need a stream; nothing was written")
         payloads = []
         try:
             draft.stream.encode()
@@ -52,18 +52,18 @@ class Prepared:
                 body = event.body()
                 payloads.append(Payload(event, body, digest_of(body)))
         except ValueError as error:  # half a surrogate pair in a text; pydantic's errors are ValueErrors too
-            raise LedgerError(
+            raise UnstorableError(
                 f"an event for {draft.stream!r} cannot be stored: {error}; nothing was written"
             ) from error
         for event, _, _ in payloads:
             if EVENT_TYPES.get(event.TYPE) is not type(event):
-                raise LedgerError(f"{type(event).__name__} is not in the ledger's vocabulary; nothing was written")
+                raise UnstorableError(f"{type(event).__name__} is not in the ledger's vocabulary; nothing was written")
         for size in [len(payload.body) for payload in payloads] + [len(blob.body) for blob in draft.blobs]:
             if size > MAX_BODY:
-                raise LedgerError(f"a body of {size} bytes is above {MAX_BODY}; nothing was written")
+                raise UnstorableError(f"a body of {size} bytes is above {MAX_BODY}; nothing was written")
         for blob in draft.blobs:
             if digest_of(blob.body).hex() != blob.hash:
-                raise LedgerError(f"blob {blob.hash} has a body of another hash; nothing was written")
+                raise UnstorableError(f"blob {blob.hash} has a body of another hash; nothing was written")
         return cls(draft, tuple(payloads))
 
 

@@ -4,8 +4,9 @@ An event's `TYPE` and its fields are for ever: adding a field with a default is 
 `VERSION` and an upcast in `_UPCASTS`. A test pins types, versions and fields in a snapshot.
 
 `opens` and `closes` tell the ledger which queue entries an event begins and ends (inbox: accepted and not yet
-decided; turns: routed and not yet answered; outbox: replies not yet delivered), so that "what is left to do" is
-one small table, kept in the same transaction, however long the history is.
+decided; turns: routed and not yet answered; outbox: replies not yet delivered; dead: messages that failed too often;
+undelivered: replies that did), so that "what is left to do" is one small table, kept in the same transaction, however
+long the history is.
 
 Times are integer microseconds since 1970 UTC, durations integer microseconds, money is US dollars.
 """
@@ -22,6 +23,15 @@ from fleet.errors import LedgerError
 from fleet.ledger.assignment import Assignment
 from fleet.ledger.decision import Attempt, Candidate, Decision, Record
 from fleet.ledger.event import Event, Queue
+from fleet.ledger.letter_events import (
+    MessageDead,
+    MessageDropped,
+    MessageFailed,
+    MessageRetried,
+    ReplyRetried,
+    StuckFound,
+    TurnFailed,
+)
 from fleet.ledger.message_events import (
     DecisionLabelled,
     DispatchCancelled,
@@ -34,8 +44,9 @@ from fleet.ledger.user_events import Erased, UserForgotten
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "Candidate",
     "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted",
-    "MessageAccepted", "MessageDecided", "ModelAnswered", "ReplyDelivered", "ReplyFailed", "ToolIntended",
-    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
+    "ModelAnswered", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned",
+    "TurnEnded", "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
@@ -192,13 +203,16 @@ class ReplyDelivered(Event):
 
 
 class ReplyFailed(Event):
-    """The channel refused the reply until the attempts ran out. Stream: reply:ID."""
+    """The channel refused the reply until the attempts ran out: it is set aside. Stream: reply:ID."""
 
     TYPE = "reply.failed"
     reply_id: str
     thread_id: str
     attempts: int
     error: str
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("undelivered", self.reply_id),)
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
         return (("outbox", self.reply_id),)
@@ -224,6 +238,13 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         ReplyFailed,
         DecisionLabelled,
         UserForgotten,
+        MessageFailed,
+        MessageDead,
+        MessageRetried,
+        MessageDropped,
+        TurnFailed,
+        ReplyRetried,
+        StuckFound,
     )
 }
 

@@ -14,7 +14,10 @@ __all__ = ["DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Messag
 
 
 class MessageAccepted(Event):
-    """A message is durable and will reach a terminal state. Stream: message:ID, version 1."""
+    """A message is durable and will reach a terminal state. Stream: message:ID, version 1.
+
+    It is not routed before `not_before` (0: at once); `priority` is between users, higher first.
+    """
 
     TYPE = "message.accepted"
     message_id: str
@@ -24,6 +27,8 @@ class MessageAccepted(Event):
     session_id: str = ""
     language: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
+    priority: int = 0
+    not_before: int = 0
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         return (("inbox", self.message_id),)
@@ -40,13 +45,17 @@ class DispatchRequested(MessageAccepted):
 
 
 class MessageDecided(Event):
-    """The one decision about a message; what it amounts to is applied with it. Stream: message:ID, version 2."""
+    """The one decision about a message; what it amounts to is applied with it. Stream: message:ID.
+
+    `priority` is the message's: the turn that answers it has it too.
+    """
 
     TYPE = "message.decided"
     message_id: str
     user: str
     text: str
     decision: Decision
+    priority: int = 0
 
     def blobs(self) -> tuple[str, ...]:
         return (self.decision.transcript, self.decision.prompt)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import MessageAccepted, MessageDecided, TurnEnded
+from fleet.ledger.events import Event, MessageDead, MessageDecided, MessageDropped, MessageRetried, TurnEnded
 
 __all__ = ["awaited"]
 
@@ -18,27 +18,49 @@ def awaited(
 ) -> Iterator[asyncio.Future[str]]:
     """A future of the reply that ends the message's turn, "" if nothing is replied; it may be done already.
 
+    A message that was put back from the dead letters is waited for again.
+
     `listeners` are told of every applied event; one more is among them until the block ends.
     """
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def listen(stored: Stored) -> None:
-        event = stored.event
-        if done.done():
-            return
-        if isinstance(event, TurnEnded) and message_id in event.message_ids:
-            done.set_result(event.reply)
-        elif isinstance(event, MessageDecided) and event.message_id == message_id and not event.decision.thread_id:
-            done.set_result("")
+        reply = _reply_in(stored.event, message_id)
+        if reply is not None and not done.done():
+            done.set_result(reply)
 
     listeners.append(listen)
     try:
-        for stored in ledger.read_stream(f"message:{message_id}"):
-            if isinstance(stored.event, MessageDecided) and stored.event.decision.job_id:
-                for step in ledger.read_stream(f"job:{stored.event.decision.job_id}"):
-                    listen(step)
-            elif not isinstance(stored.event, MessageAccepted):
-                listen(stored)
+        known = _reply_on_record(ledger, message_id)
+        if known is not None and not done.done():
+            done.set_result(known)
         yield done
     finally:
         listeners.remove(listen)
+
+
+def _reply_in(event: Event, message_id: str) -> str | None:
+    """What an event says about a message's end: the reply, "" where there is none; None if it says nothing."""
+    if isinstance(event, TurnEnded) and message_id in event.message_ids:
+        return event.reply
+    settled = (isinstance(event, MessageDecided) and not event.decision.thread_id) or (
+        isinstance(event, MessageDead) and event.stage == "routing"
+    )
+    if (settled or isinstance(event, MessageDropped)) and getattr(event, "message_id", "") == message_id:
+        return ""
+    return None
+
+
+def _reply_on_record(ledger: Ledger, message_id: str) -> str | None:
+    """What became of a message so far; None if nothing has, or somebody has put it back since."""
+    found = ledger.read_stream(f"message:{message_id}")
+    jobs = {each.event.decision.job_id for each in found if isinstance(each.event, MessageDecided)}
+    found += [step for job_id in jobs if job_id for step in ledger.read_stream(f"job:{job_id}")]
+    reply: str | None = None
+    for stored in sorted(found, key=lambda each: each.seq):
+        if isinstance(stored.event, MessageRetried):
+            reply = None
+        else:
+            said = _reply_in(stored.event, message_id)
+            reply = reply if said is None else said
+    return reply

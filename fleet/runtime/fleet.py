@@ -28,9 +28,9 @@ from fleet.runtime.dispatches import Dispatch, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Accepted, Intake, Message, as_message
 from fleet.runtime.keeper import Keeper
-from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
-from fleet.runtime.outbox import Outbox, check_channels
+from fleet.runtime.outbox import check_channels
+from fleet.runtime.parts import parts
 from fleet.runtime.pen import Pen
 from fleet.runtime.purge import finish_forgetting
 from fleet.runtime.reconcile import differences
@@ -38,7 +38,6 @@ from fleet.runtime.room import Room
 from fleet.runtime.trace import Trace, told
 from fleet.settings import Settings
 from fleet.version import __version__
-from fleet.workers.worker import Worker
 
 __all__ = ["Fleet", "load_catalog", "reducer_of"]
 
@@ -130,19 +129,11 @@ class Fleet:
 
     async def _begin(self) -> None:
         root = self._graph.root
-        worker = Worker(self._catalog, self.models.of, self.ledger, root, self._pen.write, self.settings)
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
-        self._loop = Loop(
-            self._catalog,
-            root,
-            self._decider,
-            worker if self._workers else None,
-            self._pen.write,
-            self._fail,
-            self._intake.waiting,
-            self.settings.concurrency,
-        )
-        self._loop.outbox = Outbox(self.app, self.settings, self._pen.write, self._loop.spawn)
+        self._loop = parts(
+            self._catalog, self.ledger, root, self._decider, self.models if self._workers else None, self._pen.write,
+            self._fail, self._intake.waiting, self.settings,
+        )  # fmt: skip
         self._unsubscribe = self.ledger.subscribe(self._durable)
         started = FleetStarted(
             app=self.app.name,
@@ -174,9 +165,10 @@ class Fleet:
         applied = self._graph.root.applied
         entries = [entry for queue in ("inbox", "turns", "outbox") for entry in self.ledger.pending(queue)]
         seqs = sorted({entry.seq for entry in entries if entry.seq <= applied})
+        if seqs:
+            self._loop.attempts.recall(self.ledger, seqs[0])
         for seq in seqs:
-            for stored in self.ledger.read(after=seq - 1, upto=seq):
-                self._loop.react(stored)
+            self._loop.set_going(seq)
         self._serving = True
         if seqs:
             log("fleet.resumed", entries=len(seqs))
@@ -272,9 +264,9 @@ class Fleet:
         return find_dispatch(self.ledger, sent.message_id)
 
     async def reply_to(self, message_id: str) -> str:
-        """Wait for the end of the turn that answers a message; what was replied, "" if nothing was.
+        """Wait for the end of the turn that answers a message, or for whatever else becomes of it.
 
-        Raises: what stopped the fleet, if it stops before that.
+        Returns what was replied, "" if nothing was. Raises: what stopped the fleet, if it stops before that.
         """
         with awaited(self.ledger, message_id, self._listeners) as done:
             stopped = asyncio.create_task(self._stopped.wait())
@@ -286,7 +278,7 @@ class Fleet:
             return done.result()
 
     async def idle(self) -> None:
-        """Wait until every accepted message is routed, answered and delivered.
+        """Wait until every accepted message whose time has come is routed, answered and delivered.
 
         Raises: what stopped the fleet, if it had to stop.
         """

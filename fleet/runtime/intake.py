@@ -13,9 +13,10 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from fleet.clock import now_us
+from fleet.clock import now_us, to_us
 from fleet.errors import InboxFullError, InputError, LedgerError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
 from fleet.ledger.events import Assignment, DispatchRequested, Erased, MessageAccepted, MessageDecided
@@ -25,6 +26,12 @@ __all__ = ["Accepted", "Intake", "Message", "accept_now", "as_message", "check_m
 _MAX_ID = 128
 _PACE = 20  # decisions that say how fast the inbox empties
 _LONGEST_S = 60  # to wait before another try
+_URGENT = 9
+_HOW: dict[str, Any] = {
+    "metadata": {},
+    "priority": 0,
+    "not_before": 0,
+}  # what two sendings of one message may differ in
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
@@ -32,7 +39,9 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 class Message:
     """One inbound message. `id` makes it idempotent ("" : one is made); `metadata` is JSON-able and reaches warmup.
 
-    With `dispatch` it is an explicit dispatch, and may have no text.
+    With `dispatch` it is an explicit dispatch, and may have no text. `priority` is between users, -9 to 9, higher
+    first; `not_before` an aware time before which it is not routed: it then stands behind what its user has sent until
+    that time.
     """
 
     sender: str
@@ -43,6 +52,8 @@ class Message:
     language: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     dispatch: Assignment | None = None
+    priority: int = 0
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,8 @@ def as_message(given: Any) -> Message:
         session_id=str(find("session_id") or ""),
         language=str(find("language", "locale") or ""),
         metadata=dict(find("metadata") or {}),
+        priority=find("priority") or 0,
+        not_before=find("not_before"),
     )
 
 
@@ -173,9 +186,12 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     language = message.language.replace("_", "-")
     if language and not _LANGUAGE.fullmatch(language):  # warmups print it as it stands
         raise InputError("a language is a tag such as en, pt-BR or zh-Hant-TW; nothing was sent")
+    if type(message.priority) is not int or not -_URGENT <= message.priority <= _URGENT:
+        raise InputError(f"a priority is a whole number from -{_URGENT} to {_URGENT}; nothing was sent")
     fields: dict[str, Any] = {
         "message_id": message_id, "user": user, "text": text, "channel": message.channel,
         "session_id": message.session_id, "language": language, "metadata": _metadata(message.metadata),
+        "priority": message.priority, "not_before": _not_before(message.not_before),
     }  # fmt: skip
     given = message.dispatch
     event = DispatchRequested(assignment=_assignment(given), **fields) if given else MessageAccepted(**fields)
@@ -200,6 +216,15 @@ def _is_line(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_ID and value.isprintable() and value == value.strip()
 
 
+def _not_before(given: object) -> int:
+    """The time as it is stored; 0 if none was given. Raises: InputError for what is no aware time after 1970."""
+    if given is None:
+        return 0
+    if isinstance(given, datetime) and given.tzinfo is not None and (at := to_us(given)) > 0:
+        return at
+    raise InputError("not_before is a time with a time zone, as datetime.now(UTC) gives it; nothing was sent")
+
+
 def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata as it will be read back. Raises: InputError if it is no JSON object of valid text and numbers."""
     if not given:
@@ -221,9 +246,7 @@ def _known(ledger: Ledger, draft: Draft) -> Accepted:
     before, now = ledger.read_stream(draft.stream)[0].event, draft.events[0]
     if isinstance(before, Erased):
         raise InputError(f"message id {_id(draft)} was of a message that has been forgotten; send it under another id")
-    if not isinstance(before, MessageAccepted) or before.model_copy(update={"metadata": {}}) != now.model_copy(
-        update={"metadata": {}}
-    ):
+    if not isinstance(before, MessageAccepted) or before.model_copy(update=_HOW) != now.model_copy(update=_HOW):
         raise InputError(f"message id {_id(draft)} was used before for another message; nothing was sent")
     return Accepted(_id(draft), new=False)
 

@@ -20,6 +20,7 @@ from fleet.errors import ConfigError
 from fleet.ledger.base import Draft
 from fleet.ledger.events import Event, ReplyDelivered, ReplyFailed, TurnEnded, TurnResult
 from fleet.log import log
+from fleet.runtime.stretch import Stretches
 from fleet.settings import Settings
 
 __all__ = ["Outbox", "Reply", "check_channels"]
@@ -44,7 +45,10 @@ _FIELDS = frozenset({"reply_id", "thread_id", "job_id", "agent", "result"})
 
 
 class Outbox:
-    """Delivers replies, one after another for each user. `write` appends a draft; `spawn` keeps the task."""
+    """Delivers replies, one after another for each user. `write` appends a draft; `spawn` keeps the task.
+
+    A try that hangs can be cut off in `stretches`; it counts as refused.
+    """
 
     def __init__(
         self,
@@ -52,29 +56,36 @@ class Outbox:
         settings: Settings,
         write: Callable[[Draft], Awaitable[Any]],
         spawn: Callable[[Any], Any],
+        stretches: Stretches,
     ) -> None:
         self._channels = check_channels(app)
-        self._settings, self._write, self._spawn = settings, write, spawn
-        self._waiting: dict[str, deque[Reply]] = {}
+        self._settings, self._write, self._spawn, self._stretches = settings, write, spawn, stretches
+        self._waiting: dict[str, deque[tuple[Reply, int]]] = {}
+        self._known: set[str] = set()
 
-    def put(self, ended: TurnEnded, agent: str) -> None:
-        """Queue the reply of a turn for delivery."""
+    def put(self, ended: TurnEnded, agent: str, version: int) -> None:
+        """Queue the reply of a turn for delivery; `version` is that of the reply's stream."""
         reply = Reply(ended.reply_id, ended.user, ended.thread_id, ended.job_id, agent, ended.reply, ended.result)
+        self._known.add(reply.reply_id)
         line = self._waiting.get(reply.user)
         if line is not None:
-            line.append(reply)
+            line.append((reply, version))
             return
-        self._waiting[reply.user] = deque([reply])
+        self._waiting[reply.user] = deque([(reply, version)])
         self._spawn(self._deliver_all(reply.user))
 
     async def _deliver_all(self, user: str) -> None:
         line = self._waiting[user]
         while line:
-            await self._deliver(line[0])
-            line.popleft()
+            await self._deliver(*line[0])
+            self._known.discard(line.popleft()[0].reply_id)
         del self._waiting[user]
 
-    async def _deliver(self, reply: Reply) -> None:
+    def knows(self, reply_id: str) -> bool:
+        """Whether a reply waits here, or is being delivered."""
+        return reply_id in self._known
+
+    async def _deliver(self, reply: Reply, version: int) -> None:
         channel = self._channels.get(reply.agent)
         outcome: Event = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id)
         pause = self._settings.delivery_backoff_s
@@ -82,7 +93,8 @@ class Outbox:
             try:
                 taken = channel(reply) if channel else None
                 if inspect.isawaitable(taken):
-                    await taken
+                    with self._stretches.of("outbox", reply.reply_id):
+                        await taken
                 outcome = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id, attempts=attempt)
                 break
             except Exception as error:  # the application's channel may raise anything; the reply is not lost
@@ -94,7 +106,7 @@ class Outbox:
             if attempt < self._settings.delivery_attempts:
                 await asyncio.sleep(pause)
                 pause *= 2
-        await self._write(Draft(f"reply:{reply.reply_id}", 0, (outcome,), reply.user))
+        await self._write(Draft(f"reply:{reply.reply_id}", version, (outcome,), reply.user))
 
 
 def check_channels(app: App) -> dict[str, Channel]:

@@ -42,6 +42,7 @@ from fleet.prompting.prompts import render_prompt
 from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
+from fleet.workers.ending import given_up, turn_ended, waiting_ids
 from fleet.workers.recorded import answered_by, last_answer, returned
 
 __all__ = ["Worker"]
@@ -58,7 +59,8 @@ _DECLINED = "I cannot help with that."
 class Worker:
     """Runs turns for every agent of one application. `write` appends a draft and returns once it is applied.
 
-    Prompts are rendered, and examples read, when it is built. Raises: ConfigError.
+    Prompts are rendered, and examples read, when it is built. `delivers` maps a role to whether its replies go
+    anywhere. Raises: ConfigError.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Worker:
         self._agents = catalog.app.agents
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
-        self._delivers = {
+        self.delivers = {
             role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self._agents.items()
         }
 
@@ -90,8 +92,9 @@ class Worker:
         Raises: LedgerError or GraphError when it cannot be recorded; nothing for what a model or tool did.
         """
         job = self._root.jobs[job_id]
-        if job.agent not in self._roles:
-            await self._give_up(job)
+        if job.agent not in self._roles:  # the code no longer declares it
+            retired = f"agent {job.agent} is retired"
+            await self._record(job, *given_up(job, self._root.threads[job.thread], retired))
             return
         await self._call_off(job)
         if not len(job.turn_ids):
@@ -123,7 +126,7 @@ class Worker:
             await self._record(job, ended)
 
     async def _start(self, job: JobRecord) -> None:
-        ids = tuple(json.loads(entry)["id"] for entry in list(job.waiting))
+        ids = waiting_ids(job)
         messages = [self._accepted(message_id) for message_id in ids]
         thread = self._root.threads[job.thread]
         warm = warm_up(
@@ -148,17 +151,6 @@ class Worker:
             history=self._settings.history,
         )
         await self._record(job, started, blobs=(transcript, prompt))
-
-    async def _give_up(self, job: JobRecord) -> None:
-        """End the turn of an agent that the code no longer declares."""
-        ids = tuple(job.turn_ids) or tuple(json.loads(entry)["id"] for entry in list(job.waiting))
-        thread = self._root.threads[job.thread]
-        ended = TurnEnded(
-            job_id=job.id, thread_id=thread.id, user=thread.user, turn=job.turn, message_ids=ids, result="failed",
-            deliver=False, reason=f"agent {job.agent} is retired",
-        )  # fmt: skip
-        started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=job.turn, message_ids=ids)
-        await self._record(job, *(() if len(job.turn_ids) else (started,)), ended)
 
     def _accepted(self, message_id: str) -> MessageAccepted:
         event = self._ledger.read_stream(f"message:{message_id}")[0].event
@@ -224,18 +216,7 @@ class Worker:
 
     def _end(self, job: JobRecord, result: TurnResult, reply: str, reason: str = "") -> TurnEnded:
         thread = self._root.threads[job.thread]
-        return TurnEnded(
-            job_id=job.id,
-            thread_id=thread.id,
-            user=thread.user,
-            turn=job.turn,
-            message_ids=tuple(job.turn_ids),
-            result=result,
-            reply_id=f"rep_{job.id.removeprefix('job_')}.{job.turn}",
-            reply=reply,
-            deliver=self._delivers[job.agent],
-            reason=reason,
-        )
+        return turn_ended(job, thread, result, reply, deliver=self.delivers[job.agent], reason=reason)
 
     async def _call_tool(self, job: JobRecord, block: Mapping[str, Any]) -> None:
         """Run one tool call and record its result together with the application events that it emitted."""

@@ -1,0 +1,218 @@
+"""The inbox of a running fleet: messages wait in their users' lanes, and are routed from there.
+
+Each decision is recorded with the ack, in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from fleet.agents.catalog import Catalog
+from fleet.clock import now, now_us
+from fleet.errors import StaleWriteError
+from fleet.graph.living import LivingRoot
+from fleet.ledger.base import Draft, Ledger, Stored
+from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, MessageDropped
+from fleet.routing.decided import Decided
+from fleet.routing.decider import Decider
+from fleet.routing.facts import ThreadViews, agent_views, facts_of
+from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
+from fleet.runtime.lanes import Lanes, Waiting, rank_of
+from fleet.runtime.stretch import Stretches
+from fleet.settings import Settings
+
+__all__ = ["Inbox"]
+
+_LONGEST_TIMER_S = 60.0  # so that a clock that was set right is noticed
+
+
+class Inbox:
+    """Routes what waits. `write` appends a draft and returns once it is applied.
+
+    `waiting` is kept to the ids of the messages that are accepted and not settled. `spawn` keeps a task; `later` calls
+    a function after so many seconds, unless the fleet drains before.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        root: LivingRoot,
+        decider: Decider,
+        attempts: Attempts,
+        stretches: Stretches,
+        write: Callable[[Draft], Awaitable[Any]],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        later: Callable[[float, Callable[[], None]], None],
+        waiting: set[str],
+        settings: Settings,
+    ) -> None:
+        self._catalog, self._ledger, self._root, self._decider, self._write = catalog, ledger, root, decider, write
+        self._attempts, self._stretches, self._spawn, self._later = attempts, stretches, spawn, later
+        self.waiting = waiting
+        self._views, self._threads = agent_views(catalog), ThreadViews(root)
+        # More are routed than may call the model: while calls are out, others are read, written and made durable.
+        self._concurrency = 2 * settings.concurrency
+        self._step_us = round(settings.priority_step_s * 1e6)
+        self._lanes = Lanes()
+        self._slots = self._starting = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._draining = False
+
+    def put(self, stored: Stored, message: MessageAccepted, due: int) -> None:
+        """Let a message wait for its routing: `stored` put it into the inbox, and it is not routed before `due`."""
+        self.waiting.add(message.message_id)
+        waiting = Waiting(message, stored.version, stored.at, due, rank_of(due, message.priority, self._step_us))
+        self._attempts.resume(waiting, stored.seq)
+        self._lanes.put(waiting)
+        if due > stored.at:
+            self._wait_for_the_next()
+        self._pump()
+
+    def settled(self, message_id: str, thread_id: str = "") -> None:
+        """A message is routed, to this thread if to any, or went to the dead letters."""
+        self.waiting.discard(message_id)
+        self._threads.forget(thread_id)
+
+    def drop(self, user: str, message_id: str) -> None:
+        """Somebody dropped a message."""
+        self.waiting.discard(message_id)
+        self._lanes.drop(user, message_id)
+
+    def touched(self, thread_id: str) -> None:
+        """An event has changed a thread."""
+        self._threads.forget(thread_id)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message waits here, or is being routed."""
+        return message_id in self.waiting
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being routed."""
+        return not self._slots
+
+    def drain(self) -> None:
+        """Route no more."""
+        self._draining = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait_for_the_next(self) -> None:
+        """Wake up when the next delayed message is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._lanes.next_due
+        if due is not None and not self._draining:
+            seconds = min(max(0.0, (due - now_us()) / 1e6), _LONGEST_TIMER_S)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._time_has_come)
+
+    def _time_has_come(self) -> None:
+        self._lanes.release(now_us())
+        self._wait_for_the_next()
+        self._pump()
+
+    def _pump(self) -> None:
+        """See to it that there are slots for what may be routed."""
+        while self._lanes.ready > self._starting and self._slots < self._concurrency and not self._draining:
+            self._slots += 1
+            self._starting += 1
+            self._spawn(self._slot())
+
+    async def _slot(self) -> None:
+        """Route one message after the other, until there is none to take."""
+        self._starting -= 1
+        try:
+            while not self._draining and (waiting := self._lanes.take()) is not None:
+                pause = None if waiting.settled else await self._route(waiting)
+                if pause is None:
+                    self._lanes.done(waiting)
+                else:
+                    self._later(pause, partial(self._again, waiting))
+        finally:
+            self._slots -= 1
+
+    def _again(self, waiting: Waiting) -> None:
+        self._lanes.again(waiting)
+        self._pump()
+
+    async def _route(self, waiting: Waiting) -> float | None:
+        """Decide about one message and record it. Seconds to pause if that failed and is tried again."""
+        message = waiting.message
+        try:
+            try:
+                with self._stretches.of("inbox", message.message_id):
+                    decided, decision = await self._decide_twice(waiting)
+                event = MessageDecided(
+                    message_id=message.message_id, user=message.user, text=message.text, decision=decision,
+                    priority=message.priority,
+                )  # fmt: skip
+                stream = f"message:{message.message_id}"
+                await self._write(Draft(stream, waiting.version, (event,), message.user, decided.blobs))
+            except UNFORESEEN as error:
+                if ends_the_fleet(error):
+                    raise
+                return await self._attempts.routing_failed(waiting, error)
+        except StaleWriteError:
+            if not self._dropped(waiting):
+                raise
+        return None
+
+    def _dropped(self, waiting: Waiting) -> bool:
+        """Whether somebody dropped the message, or called the dispatch off, while it was being routed."""
+        message_id = waiting.message.message_id
+        since = [each.event for each in self._ledger.read_stream(f"message:{message_id}", after=waiting.version)]
+        return any(
+            isinstance(each, MessageDropped)
+            or (isinstance(each, MessageDecided) and each.decision.outcome == "cancelled")
+            for each in since
+        )
+
+    async def _decide_twice(self, waiting: Waiting) -> tuple[Decided, Decision]:
+        """The decision; if the chosen thread went away while the model thought, it is asked once more."""
+        for _ in range(2):
+            decided, decision = await self._decide(waiting)
+            if decision is not None:
+                return decided, decision
+        return decided, decided.decision.model_copy(
+            update={
+                "by": "fallback",
+                "outcome": "human",
+                "fallback": "human",
+                "fallback_reason": f"thread {decided.decision.thread_id} was gone when the decision was applied",
+                "thread_id": "",
+                "thread_index": None,
+            }
+        )
+
+    async def _decide(self, waiting: Waiting) -> tuple[Decided, Decision | None]:
+        message = waiting.message
+        facts = facts_of(
+            self._root,
+            self._threads,
+            message,
+            self._views,
+            now(),
+            self._catalog.app.preferred_language_for,
+            self._catalog.roles,
+        )
+        decided = await self._decider.decide(facts, max(0, now_us() - waiting.due))
+        return decided, self._bind(decided, message)
+
+    def _bind(self, decided: Decided, message: MessageAccepted) -> Decision | None:
+        """The decision with its ids; None if the thread that was printed cannot take the message any more."""
+        decision = decided.decision
+        if decision.outcome == "dispatch_to":
+            thread = self._root.threads.get(decision.thread_id)
+            if thread is None or thread.user != message.user or thread.agent not in self._catalog.roles:
+                return None
+            return decision.model_copy(update={"job_id": thread.job})
+        if decision.outcome != "start_new_thread":
+            return decision
+        name = decided.thread_key or hashlib.sha256(message.message_id.encode()).hexdigest()[:16]
+        return decision.model_copy(update={"thread_id": f"thr_{name}", "job_id": f"job_{name}"})

@@ -1,0 +1,185 @@
+"""Lanes: which accepted message is routed next.
+
+A user's messages stand in one lane, in the order accepted, and only the first of a lane is ever taken. A message with a
+time before which it must not be routed joins its lane when that time comes, behind what was accepted until then.
+
+Between lanes the one goes first whose messages have the lowest rank: when a message fell due, less the step that each
+unit of its priority is worth. So priority never passes anybody within a lane (a lane is as urgent as the most urgent
+message in it), equal priorities go in the order accepted, and whatever waits is passed for a bounded time only.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+
+from fleet.ledger.events import MessageAccepted
+
+__all__ = ["Lanes", "Ranking", "Waiting", "rank_of"]
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A message that waits to be routed.
+
+    `version` is its stream's, `due` when it may be routed (µs since 1970), `tries` how often that failed; `settled`
+    says that it need not be routed any more.
+    """
+
+    message: MessageAccepted
+    version: int
+    at: int
+    due: int
+    rank: int
+    tries: int = 0
+    settled: bool = False
+
+
+def rank_of(at: int, priority: int, step_us: int) -> int:
+    """The rank of something that fell due at `at`, in microseconds: lower goes first."""
+    return at - priority * step_us
+
+
+class Ranking:
+    """Keys by rank, lowest first; equal ranks in the order they came. A key is in it once, at its lowest rank."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, str]] = []
+        self._ranks: dict[str, int] = {}
+        self._count = count()
+
+    def put(self, key: str, rank: int) -> None:
+        """Add a key, or move it forward."""
+        known = self._ranks.get(key)
+        if known is None or rank < known:
+            self._ranks[key] = rank
+            heapq.heappush(self._heap, (rank, next(self._count), key))
+
+    def pop(self) -> str | None:
+        """Take out the first key; None if there is none."""
+        while self._heap:
+            rank, _, key = heapq.heappop(self._heap)
+            if self._ranks.get(key) == rank:  # else it was moved forward, and taken from there
+                del self._ranks[key]
+                return key
+        return None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._ranks
+
+    def __len__(self) -> int:
+        return len(self._ranks)
+
+
+class _Lane:
+    """One user's messages. `urgent` has those that no later one outranks, so its first is the lane's rank."""
+
+    __slots__ = ("taken", "urgent", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self.urgent: deque[Waiting] = deque()
+        self.taken = False
+
+    def join(self, waiting: Waiting) -> None:
+        while self.urgent and self.urgent[-1].rank > waiting.rank:
+            self.urgent.pop()
+        self.urgent.append(waiting)
+        self.waiting.append(waiting)
+
+    def leave(self) -> None:
+        if self.waiting.popleft() is self.urgent[0]:
+            self.urgent.popleft()
+
+    @property
+    def rank(self) -> int:
+        return self.urgent[0].rank
+
+
+class Lanes:
+    """Every message that waits to be routed. Each call costs the same, however many there are, but for `drop`."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._ready = Ranking()  # users whose first message may be taken
+        self._later: list[tuple[int, int, Waiting]] = []
+        self._count = count()
+
+    def put(self, waiting: Waiting) -> None:
+        """Add a message; they come in the order accepted."""
+        self.release(waiting.at)
+        if waiting.due > waiting.at:
+            heapq.heappush(self._later, (waiting.due, next(self._count), waiting))
+        else:
+            self._join(waiting)
+
+    def release(self, now_us: int) -> None:
+        """Let what is due by now join its lane."""
+        while self._later and self._later[0][0] <= now_us:
+            self._join(heapq.heappop(self._later)[2])
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next delayed message may be routed; None if none is delayed."""
+        return self._later[0][0] if self._later else None
+
+    @property
+    def ready(self) -> int:
+        """How many lanes may be taken from."""
+        return len(self._ready)
+
+    def take(self) -> Waiting | None:
+        """The message to route next; its lane stands until `done` or `again`. None if there is none to take."""
+        while (user := self._ready.pop()) is not None:
+            lane = self._lanes.get(user)
+            if lane is not None:  # else what stood in it was dropped
+                lane.taken = True
+                return lane.waiting[0]
+        return None
+
+    def done(self, waiting: Waiting) -> None:
+        """The message that was taken is settled; the next one of its lane may be taken."""
+        user = waiting.message.user
+        lane = self._lanes[user]
+        lane.leave()
+        lane.taken = False
+        if lane.waiting:
+            self._ready.put(user, lane.rank)
+        else:
+            del self._lanes[user]
+
+    def again(self, waiting: Waiting) -> None:
+        """The message that was taken is not settled: it may be taken again, before any other of its lane."""
+        user = waiting.message.user
+        lane = self._lanes[user]
+        lane.taken = False
+        self._ready.put(user, lane.rank)
+
+    def drop(self, user: str, message_id: str) -> None:
+        """Take a message out that is settled otherwise; one that is taken just now is marked, and stays."""
+        lane = self._lanes.get(user)
+        if lane is not None:
+            if lane.taken and lane.waiting[0].message.message_id == message_id:
+                lane.waiting[0].settled = True
+                return
+            kept = [each for each in lane.waiting if each.message.message_id != message_id]
+            if len(kept) < len(lane.waiting):
+                lane.waiting.clear()
+                lane.urgent.clear()
+                for each in kept:
+                    lane.join(each)
+                if not kept:
+                    del self._lanes[user]
+        self._later = [each for each in self._later if each[2].message.message_id != message_id]
+        heapq.heapify(self._later)
+
+    def _join(self, waiting: Waiting) -> None:
+        user = waiting.message.user
+        lane = self._lanes.get(user)
+        if lane is None:
+            lane = self._lanes[user] = _Lane()
+        lane.join(waiting)
+        if not lane.taken:
+            self._ready.put(user, lane.rank)

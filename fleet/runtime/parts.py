@@ -1,0 +1,50 @@
+"""The parts of a running fleet, put together: inbox, turns and outbox around one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fleet.agents.catalog import Catalog
+from fleet.graph.living import LivingRoot
+from fleet.ledger.base import Draft, Ledger
+from fleet.routing.decider import Decider
+from fleet.runtime.attempts import Attempts
+from fleet.runtime.inbox import Inbox
+from fleet.runtime.loop import Loop
+from fleet.runtime.models import Models
+from fleet.runtime.outbox import Outbox
+from fleet.runtime.stretch import Stretches
+from fleet.runtime.turns import Turns
+from fleet.settings import Settings
+from fleet.workers.worker import Worker
+
+__all__ = ["parts"]
+
+
+def parts(
+    catalog: Catalog,
+    ledger: Ledger,
+    root: LivingRoot,
+    decider: Decider,
+    models: Models | None,
+    write: Callable[[Draft], Awaitable[Any]],
+    failed: Callable[[BaseException], None],
+    waiting: set[str],
+    settings: Settings,
+) -> Loop:
+    """A loop with all that it sets going. `models` answer in the turns; without them there are none.
+
+    `write` appends a draft and returns once it is applied; `failed` is told what ends the fleet; `waiting` is kept to
+    the ids of the messages that are accepted and not settled.
+    """
+    attempts, stretches = Attempts(root, write, settings), Stretches()
+    loop = Loop(ledger, root, attempts, stretches, failed, settings)
+    loop.inbox = Inbox(
+        catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings
+    )
+    loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, stretches)
+    if models is not None:
+        worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
+        loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency)
+    return loop

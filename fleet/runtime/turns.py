@@ -1,0 +1,107 @@
+"""Turns: which job runs next. A job's turns never overlap; jobs run side by side, the most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from fleet.clock import now_us
+from fleet.graph.living import LivingRoot
+from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
+from fleet.runtime.lanes import Ranking
+from fleet.runtime.stretch import Stretches
+from fleet.workers.worker import Worker
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """Runs the turns of jobs that have something waiting, at most `concurrency` at a time.
+
+    `spawn` keeps a task; `later` calls a function after so many seconds, unless the fleet drains before.
+    """
+
+    def __init__(
+        self,
+        root: LivingRoot,
+        worker: Worker,
+        attempts: Attempts,
+        stretches: Stretches,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        later: Callable[[float, Callable[[], None]], None],
+        concurrency: int,
+    ) -> None:
+        self._root, self._worker, self._attempts, self._stretches = root, worker, attempts, stretches
+        self._spawn, self._later, self._concurrency = spawn, later, concurrency
+        self._ready = Ranking()
+        self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
+        self._slots = self._starting = 0
+        self._draining = False
+
+    def wake(self, job_id: str, rank: int) -> None:
+        """See to it that the job runs a turn for what waits for it."""
+        if job_id in self._busy:
+            known = self._busy[job_id]
+            self._busy[job_id] = rank if known is None else min(known, rank)
+            return
+        self._ready.put(job_id, rank)
+        self._pump()
+
+    def interrupt(self, job_id: str, rank: int) -> None:
+        """Something of the job was called off: it waits no longer for its model, and runs to end it."""
+        self._worker.interrupt(job_id)
+        self.wake(job_id, rank)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no turn runs."""
+        return not self._slots
+
+    def knows(self, job_id: str) -> bool:
+        """Whether the job runs, pauses, or waits for its turn to run."""
+        return job_id in self._busy or job_id in self._ready
+
+    def drain(self) -> None:
+        """Begin no more turns."""
+        self._draining = True
+
+    def _pump(self) -> None:
+        while len(self._ready) > self._starting and self._slots < self._concurrency and not self._draining:
+            self._slots += 1
+            self._starting += 1
+            self._spawn(self._slot())
+
+    async def _slot(self) -> None:
+        """Run one turn after the other, until there is none to begin."""
+        self._starting -= 1
+        try:
+            while not self._draining and (job_id := self._ready.pop()) is not None:
+                self._busy[job_id] = None
+                pause = await self._turn(job_id)
+                if pause is None:
+                    self._free(job_id)
+                else:
+                    self._later(pause, partial(self._free, job_id))
+        finally:
+            self._slots -= 1
+
+    async def _turn(self, job_id: str) -> float | None:
+        """One turn; seconds to pause if it failed and is tried again."""
+        try:
+            with self._stretches.of("turns", job_id):
+                await self._worker.turn(job_id)
+        except UNFORESEEN as error:
+            if ends_the_fleet(error):
+                raise
+            deliver = self._worker.delivers.get(self._root.jobs[job_id].agent, False)
+            return await self._attempts.turn_failed(job_id, error, deliver=deliver)
+        self._attempts.turn_done(job_id)
+        return None
+
+    def _free(self, job_id: str) -> None:
+        """Let the job run again, if there is something for it."""
+        rank = self._busy.pop(job_id)
+        job = self._root.jobs[job_id]
+        if len(job.waiting) or len(job.turn_ids):
+            self.wake(job_id, now_us() if rank is None else rank)

@@ -1,0 +1,52 @@
+"""How a turn ends: the event, whoever ends it."""
+
+from __future__ import annotations
+
+import json
+
+from fleet.graph.records import JobRecord, ThreadRecord
+from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
+
+__all__ = ["given_up", "turn_ended", "waiting_ids"]
+
+
+def turn_ended(
+    job: JobRecord, thread: ThreadRecord, result: TurnResult, reply: str, *, deliver: bool, reason: str = ""
+) -> TurnEnded:
+    """The end of the job's open turn. `reason` says why it was blocked or failed."""
+    return TurnEnded(
+        job_id=job.id,
+        thread_id=thread.id,
+        user=thread.user,
+        turn=job.turn,
+        message_ids=tuple(job.turn_ids),
+        result=result,
+        reply_id=_reply_id(job, job.turn),
+        reply=reply,
+        deliver=deliver,
+        reason=reason,
+    )
+
+
+def given_up(
+    job: JobRecord, thread: ThreadRecord, reason: str, reply: str = "", *, deliver: bool = False
+) -> tuple[Event, ...]:
+    """The failed end of a turn that goes nowhere; one that has not begun begins with it, so that it can be answered."""
+    if len(job.turn_ids):
+        return (turn_ended(job, thread, "failed", reply, deliver=deliver, reason=reason),)
+    ids, turn = waiting_ids(job), job.turn + 1
+    started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids)
+    ended = TurnEnded(
+        job_id=job.id, thread_id=thread.id, user=thread.user, turn=turn, message_ids=ids, result="failed",
+        reply_id=_reply_id(job, turn), reply=reply, deliver=deliver, reason=reason,
+    )  # fmt: skip
+    return (started, ended)
+
+
+def waiting_ids(job: JobRecord) -> tuple[str, ...]:
+    """The ids of the messages that no turn has taken up yet, in order."""
+    return tuple(json.loads(entry)["id"] for entry in list(job.waiting))
+
+
+def _reply_id(job: JobRecord, turn: int) -> str:
+    return f"rep_{job.id.removeprefix('job_')}.{turn}"
