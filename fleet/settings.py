@@ -86,6 +86,7 @@ ROWS = (
     Row("checkpoint_s", 5.0, "seconds", "…or after so long with something applied and not committed."),
     Row("compact_commits", 300, "commits", "After so many the graph is kept once more, and goes on in a fresh file."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
+    Row("otel_endpoint", "", "URL", "Collector that a worker sends traces to; empty: none. Needs the extra otel."),
 )
 
 
@@ -125,6 +126,7 @@ class Settings:
     checkpoint_s: float = 5.0
     compact_commits: int = 300
     drain_s: float = 30.0
+    otel_endpoint: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:

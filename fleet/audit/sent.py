@@ -14,19 +14,6 @@ from fleet.workers.conversation import messages_for
 
 __all__ = ["first_messages"]
 
-_TYPES = tuple(
-    kind.TYPE
-    for kind in (
-        ev.MessageAccepted,
-        ev.MessageDecided,
-        ev.TurnStarted,
-        ev.ModelAnswered,
-        ev.ToolIntended,
-        ev.ToolReturned,
-        ev.TurnEnded,
-    )
-)
-
 
 def first_messages(ledger: Ledger, user: str, seq: int, transcript: str) -> tuple[Mapping[str, Any], ...]:
     """The messages of the first model call of the turn that the event `seq` started, as the Messages API has them.
@@ -37,15 +24,15 @@ def first_messages(ledger: Ledger, user: str, seq: int, transcript: str) -> tupl
     if not isinstance(started, ev.TurnStarted):
         raise TypeError(f"event {seq} is a {started.TYPE}, no beginning of a turn")
     root, stream = ScratchRoot(), f"job:{started.job_id}"
-    for stored in ledger.read(types=_TYPES, user=user, upto=seq):
+    for stored in ledger.read(user=user, upto=seq):
         event = stored.event
-        if isinstance(event, ev.MessageDecided):
-            if event.decision.job_id != started.job_id:
-                continue
+        if isinstance(event, ev.MessageDecided) and event.decision.job_id == started.job_id:
             role = event.decision.agent
             root.task_agents.setdefault(role, root.new(AgentRecord, role, "dialog", "", ""))
-        elif not isinstance(event, ev.MessageAccepted) and stored.stream != stream:
-            continue
+        elif isinstance(event, ev.AppEventRecorded) or not (
+            isinstance(event, ev.MessageAccepted) or stored.stream == stream
+        ):
+            continue  # another thread's, or the application's own
         change(root, stored)
     tail = list(root.jobs[started.job_id].tail)
     return messages_for(tail, transcript, started.history or len(tail))

@@ -94,8 +94,10 @@ class _Trace:
             events.append(Event(sem.SCHEDULED, at, _known({"fleet.job.id": decision.job_id})))
         elif decision.outcome == "human":
             events.append(Event(sem.TAKEN_OVER, at, {"fleet.by": "person"}))
+        elif decision.outcome in ("error", "cancelled"):
+            events.append(Event(sem.FAILED, at, {sem.ERROR_TYPE: decision.outcome}))
         else:
-            events.append(Event(sem.FAILED if decision.outcome == "error" else sem.COMPLETED, at))
+            events.append(Event(sem.COMPLETED, at))
         for step in self.followed.steps:
             if step.kind == FleetStarted.TYPE and step.at >= at:  # what was begun is finished by another process
                 taken = {"fleet.by": "worker", "fleet.pid": step.data["pid"]}
@@ -136,9 +138,7 @@ class _Trace:
         return [*spans, self._span("apply", "route", "fleet.apply", at, end)]
 
     def _stage(self, stage: str) -> Values:
-        if stage != "gate":
-            return {}
-        return _known({"fleet.gate": self.decision.gate, **(self.content.gate(self.decision) if self.content else {})})
+        return _known(self.content.gate(self.decision)) if stage == "gate" and self.content else {}
 
     def _attempt(self, number: int, attempt: Attempt) -> dict[str, Any]:
         attributes = _calling(attempt.model) | {
@@ -253,11 +253,12 @@ class _Trace:
 
 
 def _where(decision: Decision) -> dict[str, Any]:
-    """Where it went and who decided: ids and words of ours only."""
+    """Where it went and who decided: ids and words of ours only. `fleet.gate` is a dispatch's sender too."""
     return {
         "fleet.action": decision.outcome,
         "fleet.by": decision.by,
         "fleet.fallback": decision.fallback,
+        "fleet.gate": decision.gate,
         sem.AGENT_NAME: decision.agent,
         sem.CONVERSATION_ID: decision.thread_id,
     }

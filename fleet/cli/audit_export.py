@@ -19,6 +19,7 @@ from fleet.audit.whole_file import whole_file
 from fleet.cli.filters import filter_options
 from fleet.cli.options import home_option, redact_option
 from fleet.cli.reading import reading
+from fleet.cli.traces import missing, receiver
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
 
@@ -98,18 +99,13 @@ def _format(kind: str) -> Callable[..., Iterator[str]]:
     try:
         found: Callable[..., Iterator[str]] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"--format {kind} needs the extra otel, which is not installed ({error.name}): "
-            "pip install 'fleet-runtime[otel]'"
-        ) from None
+        raise missing(f"--format {kind}", error) from None
     return found
 
 
 def _send(endpoint: str, ledger: Ledger, found: Iterable[Stored], *, content: bool) -> int:
-    from fleet.audit.otel import Receiver  # an extra
-
-    with closing(Receiver(endpoint)) as receiver:
-        return receiver.send(ledger, found, content=content)
+    with closing(receiver(endpoint, "--endpoint")) as collector:
+        return collector.send(ledger, found, content=content)
 
 
 def _joined(parts: Iterable[str]) -> Iterator[bytes]:

@@ -6,16 +6,24 @@ import asyncio
 import logging
 import os
 import signal
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fleet.agents.app import App
 from fleet.cli.apps import app_for
 from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
+from fleet.cli.traces import receiver
 from fleet.log import log
 from fleet.runtime.fleet import Fleet
+from fleet.runtime.home import Home
 from fleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fleet.audit.live import LiveTraces
+    from fleet.audit.otel import Receiver
 
 __all__ = ["models_line", "worker"]
 
@@ -36,10 +44,11 @@ def worker(app: str, concurrency: int | None, log_level: str, unchecked: bool, h
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings(home, concurrency=concurrency)
-    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings))
+    collector = receiver(settings.otel_endpoint, "FLEET_OTEL_ENDPOINT") if settings.otel_endpoint else None
+    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings, collector))
 
 
-async def _serve(app: App, settings: Settings) -> None:
+async def _serve(app: App, settings: Settings, collector: Receiver | None) -> None:
     stop = asyncio.Event()
 
     def on_signal(number: int) -> None:
@@ -51,14 +60,23 @@ async def _serve(app: App, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, on_signal, each)
-    async with Fleet(app, settings) as fleet:
-        click.echo(
-            f"fleet: serving {app.path} on {settings.home} with {models_line(fleet)}; pid {os.getpid()}", err=True
-        )
-        stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: fleet.stop())
-        await fleet.run()
-        stopping.cancel()
+    with ExitStack() as after:  # what is traced includes what draining does
+        async with Fleet(app, settings) as fleet:
+            if collector is not None:
+                fleet.on(after.enter_context(closing(_traces(collector, settings))))
+            click.echo(
+                f"fleet: serving {app.path} on {settings.home} with {models_line(fleet)}; pid {os.getpid()}", err=True
+            )
+            stopping = asyncio.create_task(stop.wait())
+            stopping.add_done_callback(lambda _: fleet.stop())
+            await fleet.run()
+            stopping.cancel()
+
+
+def _traces(collector: Receiver, settings: Settings) -> LiveTraces:
+    from fleet.audit.live import LiveTraces  # an extra
+
+    return LiveTraces(collector, Home(settings.home).read_ledger)
 
 
 def models_line(fleet: Fleet) -> str:

@@ -67,3 +67,15 @@ async def test_raw_parts_are_the_requests_that_were_made(tmp_path: Path) -> None
     answer, result = told.messages[-2:]
     assert json.loads(texts(parts, "agent: answer 1")[0]) == answer["content"]
     assert texts(parts, "agent: told about call_") == [result["content"][0]["content"]]
+
+
+async def test_raw_parts_of_a_dispatch(tmp_path: Path) -> None:
+    worker = ScriptedModel(work, name="test:worker")
+    models = {"test:router": ScriptedModel(route, name="test:router"), "test:worker": worker}
+    async with open_fleet(tmp_path, helper_app(tools=[look]), models=models) as fleet:
+        made = await fleet.dispatch("helper", user="ana", text="look at it", by="ben", mode="sync")
+    with Home(tmp_path).read_ledger() as ledger:
+        parts = raw_parts(ledger, explain(ledger, made.id))
+    assert texts(parts, "router") == []
+    assert texts(parts, "agent: transcript and") == [worker.requests[0].messages[0]["content"]]
+    assert texts(parts, "agent: system prompt") == [worker.requests[0].system]

@@ -20,6 +20,7 @@ from fleet.audit.spans import spans_of
 from fleet.ledger.events import ModelAnswered, ToolReturned, TurnStarted
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.llm.scripted import ScriptedModel
+from fleet.runtime.dispatches import cancel_now
 from fleet.runtime.home import Home
 
 
@@ -225,3 +226,21 @@ async def test_a_turn_that_another_process_finished_was_taken_over(tmp_path: Pat
         spans = trace(ledger, "m-1")
     assert events(spans)[-2:] == ["dispatch.taken_over", "dispatch.completed"]
     assert spans[0].events[-2].attributes["fleet.by"] == "worker"
+
+
+async def test_an_explicit_dispatch_has_a_trace_too(tmp_path: Path) -> None:
+    async with audited_fleet(tmp_path, workers=False) as fleet:
+        off = await fleet.dispatch("clerk", user="ana", text="never mind", by="ben")
+        await fleet.idle()
+        with Home(tmp_path).open_ledger() as other:
+            cancel_now(other, off.id, by="ben")
+        made = await fleet.dispatch("clerk", user="ana", text="hello", by="ben")
+    async with audited_fleet(tmp_path) as fleet:
+        await fleet.idle()
+    with Home(tmp_path).read_ledger() as ledger:
+        called_off, done = trace(ledger, off.id), trace(ledger, made.id)
+    assert events(called_off)[-1] == "dispatch.failed"
+    assert events(done)[2:] == ["dispatch.scheduled", "dispatch.taken_over", "dispatch.completed"]
+    assert done[0].attributes["fleet.by"] == "dispatch"
+    assert done[0].attributes["fleet.gate"] == "ben"
+    assert [span.name for span in done if span.name.startswith("chat ")] == ["chat test:worker"]
