@@ -26,6 +26,8 @@ COMMANDS = {
     "chat": ("fleet.cli.chat:chat", "Talk to the fleet; the worker runs inside."),
     "send": ("fleet.cli.send:send", "Put a message into the inbox; print its id once it is durable."),
     "dispatch": ("fleet.cli.dispatch:dispatch", "Assign work to an agent without a routing model."),
+    "inbox": ("fleet.cli.queues:inbox", "Messages that wait, and dead letters: list, put back, drop."),
+    "outbox": ("fleet.cli.queues:outbox", "Replies that are not delivered: list, put back."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),
     "why": ("fleet.cli.why:why", "Say why a message went where it did."),

@@ -173,6 +173,10 @@ class Ledger(Protocol):
         """The queue's entries opened after `after_seq`, in seq order."""
         ...
 
+    def pending_entry(self, queue: str, key: str) -> Pending | None:
+        """The queue's entry with this key; None if it holds none."""
+        ...
+
     def pending_count(self, queue: str) -> int:
         """How many entries the queue holds."""
         ...

@@ -119,6 +119,11 @@ class Reader:
         sql = "SELECT queue, key, seq, user FROM pending WHERE queue = ? AND seq > ? ORDER BY seq LIMIT ?"
         return [Pending(*row) for row in self.rows(sql, (queue, after_seq, -1 if limit is None else limit))]
 
+    def pending_entry(self, queue: str, key: str) -> Pending | None:
+        """One entry of a queue; None if the queue does not hold it."""
+        rows = self.rows("SELECT queue, key, seq, user FROM pending WHERE queue = ? AND key = ?", (queue, key))
+        return Pending(*rows[0]) if rows else None
+
     def pending_count(self, queue: str) -> int:
         """How many entries a queue holds."""
         return int(self.rows("SELECT count(*) FROM pending WHERE queue = ?", (queue,))[0][0])

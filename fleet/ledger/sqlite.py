@@ -109,6 +109,10 @@ class SqliteLedger:
         """A queue's entries, in seq order."""
         return self._reader.pending(queue, after_seq, limit)
 
+    def pending_entry(self, queue: str, key: str) -> Pending | None:
+        """One entry of a queue."""
+        return self._reader.pending_entry(queue, key)
+
     def pending_count(self, queue: str) -> int:
         """How many entries a queue holds."""
         return self._reader.pending_count(queue)

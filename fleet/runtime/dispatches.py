@@ -13,7 +13,10 @@ from fleet.ledger.events import (
     Decision,
     DispatchCancelled,
     DispatchRequested,
+    MessageDead,
     MessageDecided,
+    MessageDropped,
+    MessageRetried,
     TurnEnded,
     TurnStarted,
 )
@@ -178,6 +181,12 @@ def _read(ledger: Ledger, stream: list[Stored]) -> Dispatch:
     for stored in stream:
         if isinstance(stored.event, MessageDecided):
             fields |= _decided(ledger, stored, stored.event, off)
+        elif isinstance(stored.event, MessageDead):
+            fields |= {"state": "failed", "reason": stored.event.error, "ended_at": stored.at}
+        elif isinstance(stored.event, MessageDropped):
+            fields |= {"state": "cancelled", "reason": f"dropped by {stored.event.by}", "ended_at": stored.at}
+        elif isinstance(stored.event, MessageRetried) and not stored.event.job_id:
+            fields |= {"state": "requested", "reason": "", "ended_at": 0}
     return Dispatch(**fields)
 
 

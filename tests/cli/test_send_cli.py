@@ -7,6 +7,8 @@ import json
 import pytest
 from support.commands import call, refused, run
 
+from fleet.audit.find import read_time
+from fleet.clock import now_us
 from fleet.ledger.events import MessageAccepted
 from fleet.runtime.home import Home
 
@@ -88,3 +90,28 @@ def test_a_home_that_cannot_be_one_is_refused_in_one_line(tmp_path, command):
     (tmp_path / "file").write_text("not a home")
     home = tmp_path / "file" / "home"
     assert str(home) in refused(run(*command, "--home", home))
+
+
+def test_a_message_may_be_delayed_and_urgent(tmp_path):
+    send = ("send", "--home", tmp_path, "--user", "ana")
+    assert call(*send, "--not-before", "2099-01-02T03:04", "--priority", "7", "later").returncode == 0
+    before = now_us()
+    assert call(*send, "--in", "90s", "soon").returncode == 0
+    later, soon = _accepted(tmp_path)
+    assert (later.not_before, later.priority) == (read_time("2099-01-02T03:04Z"), 7)
+    assert before + 90_000_000 <= soon.not_before <= now_us() + 90_000_000
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("--in", "1h", "--not-before", "2099-01-01"), "give --not-before or --in, not both; nothing was sent"),
+        (("--in", "a while"), 'a length of time looks like 90s, 10m, 2h or 1d, not "a while"'),
+        (("--not-before", "someday"), "a time looks like"),
+        (("--priority", "10"), "-9<=x<=9"),
+    ],
+)
+def test_a_delay_or_priority_that_is_none_is_refused_before_a_home_is_made(tmp_path, given, why):
+    home = tmp_path / "home"
+    assert why in refused(call("send", "--home", home, "--user", "ana", *given, "hello"))
+    assert not home.exists()
