@@ -28,7 +28,7 @@ class Agent:
     files; `model` wins over the setting worker_model; `locale` is the language of its threads where the router's
     choice should not count. `dispatch` says how it comes by a new thread: "auto", the router may choose it;
     "explicit", it is never shown to the router, and is given threads by gates and dispatches alone; "default", it
-    also gets what nothing else could place.
+    also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given.
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -47,6 +47,7 @@ class Agent:
         model: str = "",
         locale: str = "",
         dispatch: DispatchMode = "auto",
+        quota: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -65,6 +66,7 @@ class Agent:
         if dispatch not in get_args(DispatchMode):
             raise ConfigError(f"agent {role}: dispatch is auto, explicit or default, not {dispatch!r}")
         self.dispatch = dispatch
+        self.quota = quota
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(role={self.role!r})"

@@ -22,7 +22,9 @@ class App:
     every message is the router's;
     `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
-    found. `path` is the MODULE:ATTR that it was imported by, "" if it was built on the spot.
+    found; `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as
+    `20/min` how many messages of one user are taken. `path` is the MODULE:ATTR that it was imported by, "" if it was
+    built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
 
@@ -39,6 +41,8 @@ class App:
         preferred_language_for: Callable[[Any], str | None] | None = None,
         default_agent: str = "",
         on_result: Callable[..., Any] | None = None,
+        allowed_targets: Callable[[Any], Iterable[str] | None] | None = None,
+        user_quota: str = "",
     ) -> None:
         self.name = name
         declared = tuple(agents)
@@ -71,6 +75,8 @@ class App:
         self.preferred_language_for = preferred_language_for
         self.default_agent = default_agent
         self.on_result = on_result
+        self.allowed_targets = allowed_targets
+        self.user_quota = user_quota
 
     def __repr__(self) -> str:
         return f"App(name={self.name!r}, agents=[{', '.join(self.agents)}])"

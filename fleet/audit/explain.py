@@ -170,6 +170,8 @@ def _by(decision: Decision) -> str:
     model = name(decision.attempts[-1].model) if decision.attempts else "no model"
     if decision.by == "dispatch":
         return f"{name(decision.gate)} dispatched it" if decision.gate else "it was dispatched"
+    if decision.by == "policy":
+        return f"policy ({name(decision.gate)}) refused it"
     if decision.by == "gate":
         if decision.gate == "session":
             return "the session that it belongs to decided"

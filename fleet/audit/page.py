@@ -83,7 +83,8 @@ def _reasons(decision: Decision) -> list[RenderableType]:
         ]
     elif decision.gate_reason:
         lines = [inert(line, _TEXT) for line in decision.gate_reason.splitlines()]
-        decided = "The gate decided" if decision.by == "gate" else "A gate failed, and the message went on"
+        said = {"gate": "The gate decided", "policy": "Policy refused it"}
+        decided = said.get(decision.by, "A gate failed, and the message went on")
         gate = name(decision.gate) if decision.gate not in ("", "gate") else ""
         parts += [_heading(decided), _pairs(("gate", gate), ("reason", "\n".join(lines)))]
     if decision.fallback:

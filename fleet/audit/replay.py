@@ -116,7 +116,7 @@ def _recorded(decision: Decision, now: DispatchTo | StartNewThread | None) -> di
     An agent's `locale` wins over the language in the answer, and is not on record: where the rest agrees, the language
     is not compared. A fallback to an agent or a person was no model's action.
     """
-    if decision.fallback in ("agent", "human") or decision.by in ("gate", "dispatch"):
+    if decision.fallback in ("agent", "human") or decision.by in ("gate", "dispatch", "policy"):
         return None
     if decision.thread_index is not None:
         return DispatchTo(decision.thread_index).as_dict()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Attempt", "Candidate", "DecidedBy", "Decision", "Outcome", "Record"]
 
-DecidedBy = Literal["model", "gate", "fallback", "dispatch"]
+DecidedBy = Literal["model", "gate", "fallback", "dispatch", "policy"]
 Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled"]
 
 
@@ -58,7 +58,7 @@ class Decision(Record):
     comments; `gate` names the gate that settled it, or failed, `gate_reason` has its words or traceback; `fallback`
     names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
     model, parse) to its duration. Where an explicit dispatch decided, `gate` is who asked for it, `gate_reason` why it
-    was refused or called off, `metadata` what its job is given.
+    was refused or called off, `metadata` what its job is given; where policy refused, `gate` is the limit.
     """
 
     by: DecidedBy

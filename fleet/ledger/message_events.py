@@ -17,6 +17,7 @@ class MessageAccepted(Event):
     """A message is durable and will reach a terminal state. Stream: message:ID, version 1.
 
     It is not routed before `not_before` (0: at once); `priority` is between users, higher first.
+    `roles` are those that it may go to; none: all.
     """
 
     TYPE = "message.accepted"
@@ -29,6 +30,7 @@ class MessageAccepted(Event):
     metadata: dict[str, Any] = Field(default_factory=dict)
     priority: int = 0
     not_before: int = 0
+    roles: tuple[str, ...] = ()
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         return (("inbox", self.message_id),)

@@ -35,7 +35,7 @@ class UserView:
 class MessageView:
     """One inbound message. Printed: its text as a quoted line. The texts in `metadata` are untrusted too.
 
-    `dispatch` is the assignment of an explicit dispatch.
+    `dispatch` is the assignment of an explicit dispatch; `roles` are those that it may go to (none: all).
     """
 
     id: str
@@ -46,6 +46,7 @@ class MessageView:
     language: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     dispatch: Assignment | None = None
+    roles: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return quote(self.text)
@@ -62,6 +63,7 @@ class MessageView:
             message.language,
             _inert(message.metadata),
             message.assignment if isinstance(message, DispatchRequested) else None,
+            message.roles,
         )
 
 

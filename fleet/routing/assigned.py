@@ -29,6 +29,8 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
         trouble = f"thread {known.id} is {known.agent}'s, not {agent}'s"
     elif (agent or (known.agent if known else "")) not in catalog.roles:
         trouble = f"the agent {agent or (known.agent if known else '')!r} is not declared"
+    elif not facts.may(agent or (known.agent if known else "")):
+        trouble = f"the message may not go to {agent or (known.agent if known else '')!r}"
     if trouble:
         return Decided(Decision(outcome="error", gate_reason=trouble, **base | {"metadata": {}}))
     if known is None and not asked.new_thread:

@@ -23,6 +23,7 @@ from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import MessageView, ThreadView, UserView
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts, agent_views
+from fleet.routing.policy import Policy
 from fleet.routing.settling import Settling
 from fleet.routing.shown import Shown, show, show_plain
 from fleet.routing.thinking import Thought, ask
@@ -46,6 +47,7 @@ class Decider:
     ) -> None:
         self._catalog, self._router, self._fallback, self._settings = catalog, router, fallback, settings
         self._code_version = code_version
+        self._policy = Policy(catalog, code_version)
         self._settling = Settling(catalog, settings, code_version)
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
@@ -58,11 +60,14 @@ class Decider:
         Never raises for what a gate, warmup or model did: the record says what happened, and the next rung decides.
         """
         latency: dict[str, int] = {"queue": queue_us} if queue_us else {}
-        settled = await self._settling.settle(facts, latency)
+        limited = self._policy.limit(facts)
+        if isinstance(limited, Decided):
+            return limited
+        settled = await self._settling.settle(limited, latency)
         if isinstance(settled, Decided):
-            return settled
-        decided = await self._ask_models(facts, latency) if self._router else self._unasked(facts, latency)
-        return decided if settled is None else settled.on(decided)
+            return self._policy.counted(settled)
+        decided = await self._ask_models(limited, latency) if self._router else self._unasked(limited, latency)
+        return self._policy.counted(decided if settled is None else settled.on(decided))
 
     async def _ask_models(self, facts: Facts, latency: dict[str, int]) -> Decided:
         began = time.perf_counter_ns()

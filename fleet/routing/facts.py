@@ -31,6 +31,7 @@ class Facts:
 
     `thread(id)` is one of the sender's own, however old and whoever's; None if there is none such. `forgotten` is the
     seq of the event with which everything of the sender was erased, 0 for most.
+    `allowed` has the roles that the message may go to, printed or not; None: all.
     """
 
     message: MessageView
@@ -40,6 +41,11 @@ class Facts:
     language_of: Callable[[Any], str | None]
     thread: Callable[[str], ThreadView | None] = lambda thread_id: None
     forgotten: int = 0
+    allowed: Container[str] | None = None
+
+    def may(self, role: str) -> bool:
+        """Whether the message may go to this role."""
+        return self.allowed is None or role in self.allowed
 
     @property
     def owner(self) -> str:

@@ -101,6 +101,8 @@ class Settling:
             while known is not None and known.agent not in roles:  # its agent is retired: the key begins anew
                 key = keyed_thread(facts.owner, key, result.agent)
                 known = facts.thread(f"thr_{key}")
+            if known is not None and not facts.may(known.agent):
+                return Decided(Decision(outcome="error", **base | {"gate_reason": _denied(known.agent)}))
             if known is not None:
                 return Decided(Decision(
                     outcome="dispatch_to", thread_id=known.id, agent=known.agent, name=known.name.raw,
@@ -110,7 +112,13 @@ class Settling:
         if not agent and said.gate == "session" and self._gates is None:
             return Passed(key)  # several specialists and no default: a model picks who the session begins with
         agent = agent or self._first
+        if not facts.may(agent):
+            return Decided(Decision(outcome="error", **base | {"gate_reason": _denied(agent)}))
         name = "".join(each for each in result.key if each.isprintable())[:_NAME]
         language = self._catalog.app.agents[agent].locale or facts.language
         decision = Decision(outcome="start_new_thread", agent=agent, language=language, name=name, **base)
         return Decided(decision, thread_key=key)
+
+
+def _denied(agent: str) -> str:
+    return f"the message may not go to {agent!r}"

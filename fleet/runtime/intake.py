@@ -42,6 +42,7 @@ class Message:
     With `dispatch` it is an explicit dispatch, and may have no text. `priority` is between users, -9 to 9, higher
     first; `not_before` an aware time before which it is not routed: it then stands behind what its user has sent until
     that time.
+    `roles` are those that it may go to (none: all).
     """
 
     sender: str
@@ -54,6 +55,7 @@ class Message:
     dispatch: Assignment | None = None
     priority: int = 0
     not_before: datetime | None = None
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def _draft(message: Message, max_bytes: int) -> Draft:
         "message_id": message_id, "user": user, "text": text, "channel": message.channel,
         "session_id": message.session_id, "language": language, "metadata": _metadata(message.metadata),
         "priority": message.priority, "not_before": _not_before(message.not_before),
+        "roles": message.roles,
     }  # fmt: skip
     given = message.dispatch
     event = DispatchRequested(assignment=_assignment(given), **fields) if given else MessageAccepted(**fields)
