@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,7 +24,7 @@ from fleet.cli.page import print_page
 from fleet.cli.pretty import data
 from fleet.cli.send import read_input
 from fleet.clock import iso
-from fleet.errors import InputError
+from fleet.errors import FleetError, InputError
 from fleet.ledger.base import Ledger
 from fleet.ledger.events import AgentDeclared, AgentRetired, Assignment
 from fleet.ledger.sqlite import SqliteLedger
@@ -160,19 +162,29 @@ def trace(message: str, user: str, limit: int, follow: bool, home: Path | None, 
         for each in reversed(list(islice(newest, limit))):
             _print_trace(each, as_json=as_json)
             last = max(last, each.seq)
-        if follow:
-            asyncio.run(_follow(ledger, message, user, last, as_json=as_json))
+    if follow:
+        asyncio.run(_follow(load_settings(home), message, user, last, as_json=as_json))
 
 
-async def _follow(ledger: SqliteLedger, message: str, user: str, last: int, *, as_json: bool) -> None:
+async def _follow(settings: Settings, message: str, user: str, last: int, *, as_json: bool) -> None:
+    async for ledger in _commits(settings):
+        for each in traces(ledger, message=message, user=user, after=last):
+            _print_trace(each, as_json=as_json)
+            last = each.seq
+
+
+async def _commits(settings: Settings) -> AsyncGenerator[SqliteLedger, None]:
+    """The home's ledger now, and again whenever another process has committed something.
+
+    It is opened anew each time: a file beside which nobody writes is taken for one that never changes.
+    """
     committed = asyncio.Event()
-    with ledger.watch(committed.set):
+    with Home(settings.home).read_ledger() as watched, watched.watch(committed.set):
         while True:
-            for each in traces(ledger, message=message, user=user, after=last):
-                _print_trace(each, as_json=as_json)
-                last = each.seq
-            await committed.wait()
             committed.clear()
+            with Home(settings.home).read_ledger() as ledger:
+                yield ledger
+            await committed.wait()
 
 
 def _print_trace(each: Trace, *, as_json: bool) -> None:
@@ -246,13 +258,12 @@ def _tell(ctx: click.Context, settings: Settings, made: Dispatch, *, as_json: bo
 
 
 async def _ended(settings: Settings, dispatch_id: str) -> Dispatch:
-    """The dispatch once it has ended; it is looked at whenever another process has committed something."""
-    committed = asyncio.Event()
-    with Home(settings.home).read_ledger() as ledger, ledger.watch(committed.set):
-        while not (found := find_dispatch(ledger, dispatch_id)).ended:
-            await committed.wait()
-            committed.clear()
-    return found
+    """The dispatch once it has ended."""
+    async with aclosing(_commits(settings)) as commits:
+        async for ledger in commits:
+            if (found := find_dispatch(ledger, dispatch_id)).ended:
+                return found
+    raise FleetError(f"dispatch {dispatch_id} has not ended")
 
 
 def _print(found: Dispatch, *, as_json: bool) -> None:

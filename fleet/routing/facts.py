@@ -30,8 +30,8 @@ class Facts:
     """Everything that one decision can ask for. `recent(count)` gives threads, newest first.
 
     `thread(id)` is one of the sender's own, however old and whoever's; None if there is none such. `forgotten` is the
-    seq of the event with which everything of the sender was erased, 0 for most.
-    `allowed` has the roles that the message may go to, printed or not; None: all.
+    seq of the event with which everything of the sender was erased, 0 for most. `allowed` has the
+    roles that the message may go to, printed or not; None: all.
     """
 
     message: MessageView

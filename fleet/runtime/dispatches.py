@@ -179,14 +179,16 @@ def _read(ledger: Ledger, stream: list[Stored]) -> Dispatch:
     }  # fmt: skip
     off = next((each.event.reason for each in stream if isinstance(each.event, DispatchCancelled)), "")
     for stored in stream:
-        if isinstance(stored.event, MessageDecided):
-            fields |= _decided(ledger, stored, stored.event, off)
-        elif isinstance(stored.event, MessageDead):
-            fields |= {"state": "failed", "reason": stored.event.error, "ended_at": stored.at}
-        elif isinstance(stored.event, MessageDropped):
-            fields |= {"state": "cancelled", "reason": f"dropped by {stored.event.by}", "ended_at": stored.at}
-        elif isinstance(stored.event, MessageRetried) and not stored.event.job_id:
-            fields |= {"state": "requested", "reason": "", "ended_at": 0}
+        event = stored.event
+        if isinstance(event, MessageDecided):
+            fields |= _decided(ledger, stored, event, off)
+        elif isinstance(event, MessageDead):
+            fields |= {"state": "failed", "reason": event.error, "ended_at": stored.at}
+        elif isinstance(event, MessageDropped):
+            fields |= {"state": "cancelled", "reason": f"dropped by {event.by}", "ended_at": stored.at}
+        elif isinstance(event, MessageRetried):
+            fields |= {"state": "scheduled" if event.job_id else "requested", "reason": "", "ended_at": 0}
+            fields |= _answered(ledger, stored, event.message_id, off) if event.job_id else {}
     return Dispatch(**fields)
 
 
@@ -201,9 +203,15 @@ def _decided(ledger: Ledger, stored: Stored, event: MessageDecided, off: str) ->
         "state": "scheduled", "agent": decision.agent, "thread_id": decision.thread_id, "job_id": decision.job_id,
         "name": decision.name,
     }  # fmt: skip
-    for each in ledger.read(after=stored.seq, types=(TurnStarted.TYPE, TurnEnded.TYPE), user=event.user):
+    return fields | _answered(ledger, stored, event.message_id, off)
+
+
+def _answered(ledger: Ledger, since: Stored, message_id: str, off: str) -> dict[str, Any]:
+    """What the first turn that took the message up since then makes of its dispatch."""
+    fields: dict[str, Any] = {}
+    for each in ledger.read(after=since.seq, types=(TurnStarted.TYPE, TurnEnded.TYPE), user=since.user):
         turn = each.event
-        if not isinstance(turn, (TurnStarted, TurnEnded)) or event.message_id not in turn.message_ids:
+        if not isinstance(turn, (TurnStarted, TurnEnded)) or message_id not in turn.message_ids:
             continue
         if isinstance(turn, TurnStarted):
             fields["state"] = "running"
