@@ -52,7 +52,7 @@ def otlp_lines(ledger: Ledger, found: Iterable[Stored], *, content: bool = False
     scope = _Scope()
     for stored in found:
         data = MessageToDict(encode_spans(scope.readable(spans_of(ledger, stored, texts))), use_integers_for_enums=True)
-        yield json.dumps(_hexed(data), ensure_ascii=False) + "\n"
+        yield json.dumps(_with_hex_ids(data), ensure_ascii=False) + "\n"
 
 
 class Receiver:
@@ -140,17 +140,15 @@ def _context(message_id: str, part: str) -> SpanContext:
     return SpanContext(trace_id(message_id), span_id(message_id, part), is_remote=False, trace_flags=sampled)
 
 
-def _hexed(value: Any) -> Any:
-    """OTLP's JSON has ids in hex, where protobuf's own has them in base64."""
-    if isinstance(value, list):
-        return [_hexed(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _hex(each) if key in _IDS else _hexed(each) for key, each in value.items()}
-    return value
-
-
-def _hex(encoded: str) -> str:
-    return base64.b64decode(encoded).hex()
+def _with_hex_ids(data: dict[str, Any]) -> dict[str, Any]:
+    """OTLP's JSON has ids in hex, where protobuf's own has them in base64. Changes `data`."""
+    for resource in data["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                for part in (span, *span.get("links", ())):
+                    for name in _IDS & part.keys():
+                        part[name] = base64.b64decode(part[name]).hex()
+    return data
 
 
 class _Said(logging.Handler):

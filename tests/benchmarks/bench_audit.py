@@ -137,6 +137,8 @@ def cases(home: Path, messages: int, folder: Path) -> Iterator[tuple[str, tuple[
     yield "fleet audit stats", ("audit", "stats"), True
     yield "fleet audit export", ("audit", "export", "--out", str(folder / "out.jsonl")), True
     yield "fleet audit export --format csv", ("audit", "export", "--out", str(folder / "out.csv")), True
+    otlp = ("audit", "export", "--format", "otlp", "--out", str(folder / "otlp.jsonl"))
+    yield "fleet audit export --format otlp", otlp, True
     yield "fleet audit export --redact", ("audit", "export", "--redact", "--out", str(folder / "r.jsonl")), True
 
 
