@@ -85,6 +85,7 @@ ROWS = (
     Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
     Row("checkpoint_s", 5.0, "seconds", "…or after so long with something applied and not committed."),
     Row("compact_commits", 300, "commits", "After so many the graph is kept once more, and goes on in a fresh file."),
+    Row("retention_days", 90.0, "days", "A thread in which so long nothing happened is moved by `fleet archive`."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
     Row("otel_endpoint", "", "URL", "Collector that a worker sends traces to; empty: none. Needs the extra otel."),
 )
@@ -125,6 +126,7 @@ class Settings:
     checkpoint_events: int = 2000
     checkpoint_s: float = 5.0
     compact_commits: int = 300
+    retention_days: float = 90.0
     drain_s: float = 30.0
     otel_endpoint: str = ""
 

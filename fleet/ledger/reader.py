@@ -173,7 +173,8 @@ class Reader:
         try:
             event = read_event(kind, v, self._bodies.read(body))
         except OSError as error:
-            raise LedgerError(f"the payload of event {seq} ({kind}) cannot be read from its archive: {error}") from None
+            where = f"{error.filename}: {error.strerror}"
+            raise LedgerError(f"the payload of event {seq} ({kind}) is archived and cannot be read: {where}") from None
         except (LookupError, TypeError, ValueError) as error:
             raise LedgerError(f"event {seq} ({kind} v{v}) cannot be read: {type(error).__name__}") from error
         return Stored(seq, stream, version, at, user or "", event, chain.hex())

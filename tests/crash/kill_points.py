@@ -17,6 +17,7 @@ from typing import Any
 
 POINTS: dict[str, Callable[[Callable[[], None]], None]] = {}
 FORGETTING: dict[str, Callable[[Callable[[], None]], None]] = {}
+ARCHIVING: dict[str, Callable[[Callable[[], None]], None]] = {}
 
 
 def main(point: str, count: str, *arguments: str) -> None:
@@ -28,7 +29,7 @@ def main(point: str, count: str, *arguments: str) -> None:
         if left == 0:
             (soon if point == "in a checkpoint" else now)()
 
-    (POINTS | FORGETTING)[point](passing)
+    (POINTS | FORGETTING | ARCHIVING)[point](passing)
     from fleet.cli.main import main
 
     sys.argv = ["fleet", *arguments]
@@ -190,6 +191,13 @@ def _(passing: Callable[[], None]) -> None:
 @point("after delivery")
 def _(passing: Callable[[], None]) -> None:
     around(_help_desk(), "hand_over", after=always(passing))
+
+
+@point("between an archive and its rows", ARCHIVING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger import archive
+
+    around(archive, "wait_for_turn", before=always(passing))
 
 
 @point("before the erasing", FORGETTING)

@@ -1,4 +1,4 @@
-"""`fleet forget` killed at each of its points: a user is forgotten or not, and whoever comes next finishes it."""
+"""`fleet forget` and `fleet archive` killed at their points: done or not, and whoever comes next finishes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_points import FORGETTING
+from kill_points import ARCHIVING, FORGETTING
 from support.commands import Running, at_rest, environment, run, wait_for
 from support.traces import traces
 
@@ -37,6 +37,15 @@ def work(home: Path) -> None:
         assert worker.end() == 0, worker.said
 
 
+def kill(point: str, *command: object) -> None:
+    """Run a command that dies at the point, before it has said anything."""
+    died = subprocess.run(
+        [sys.executable, HERE / "kill_points.py", point, "1", *map(str, command)],
+        env=environment(), capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert (died.returncode, died.stdout) == (-signal.SIGKILL, ""), died
+
+
 @pytest.mark.parametrize(
     ("point", "then"),
     [*((point, "forget") for point in FORGETTING), ("before the erasing", "worker"), ("after the erasing", "worker")],
@@ -45,11 +54,7 @@ def test_whoever_comes_next_finishes_it(told: Path, tmp_path: Path, point: str, 
     home = tmp_path / "home"
     shutil.copytree(told, home)
     forgetting = ("forget", "--home", home, "ana", "--yes")
-    died = subprocess.run(
-        [sys.executable, HERE / "kill_points.py", point, "1", *map(str, forgetting)],
-        env=environment(), capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
-    assert (died.returncode, died.stdout) == (-signal.SIGKILL, ""), died
+    kill(point, *forgetting)
     erased = "after" in point or "scrubbing" in point
     if then == "worker":
         work(home)
@@ -61,3 +66,22 @@ def test_whoever_comes_next_finishes_it(told: Path, tmp_path: Path, point: str, 
     verified = run("store", "verify", "--home", home)
     assert verified.returncode == 0, verified.stdout
     assert not (home / "forgetting").exists()
+
+
+@pytest.mark.parametrize("point", ARCHIVING)
+def test_what_is_in_an_archive_and_in_the_ledger_is_so_once_and_forgotten_in_both(
+    told: Path, tmp_path: Path, point: str
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(told, home)
+    archiving = ("archive", "--home", home, "--older-than", 0)
+    kill(point, *archiving)
+    assert SECRET in (home / "archive" / "000001.jsonl").read_text("utf-8")
+    assert run("store", "verify", "--home", home).returncode == 0
+    again = run(*archiving)
+    assert again.returncode == 0
+    assert again.stdout.endswith(f"to {home}/archive/000002.jsonl\n")
+    assert run("forget", "--home", home, "ana", "--yes").returncode == 0
+    assert traces(home, f"{SECRET} ana") == []
+    verified = run("store", "verify", "--home", home)
+    assert verified.returncode == 0, verified.stdout

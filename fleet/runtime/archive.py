@@ -1,0 +1,88 @@
+"""Archiving: the payloads of threads in which nothing happens any more leave the ledger's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from fleet.ledger.archive import Archive, Archived, changing_history
+from fleet.ledger.base import Ledger
+from fleet.ledger.event import Queue
+from fleet.ledger.events import MessageDecided, TurnEnded, TurnStarted
+from fleet.ledger.sqlite import BUSY_S
+from fleet.runtime.home import Home
+
+__all__ = ["ArchivedThreads", "archive"]
+
+_SETTLED = ("drop", "error")
+
+
+@dataclass(frozen=True)
+class ArchivedThreads:
+    """What a run came to: threads, messages that went to none, and what was moved of both."""
+
+    threads: int
+    messages: int
+    moved: Archived
+
+
+def archive(home: Home, before: int) -> ArchivedThreads:
+    """Move the payloads of every thread that is closed since `before` (microseconds since 1970 UTC).
+
+    Closed is a thread in which nothing happened since, of which nothing is left to do, and which is not blocked until
+    a person sees to it. Messages that a gate settled by then without a thread go too. A worker may run; what is
+    archived is read as before. Raises: HomeError, LedgerError; LedgerUnavailableError if another process is at it.
+    """
+    with home.read_ledger() as ledger, changing_history(ledger.path), Archive(ledger.path, BUSY_S) as into:
+        left = _left_to_do(ledger)
+        threads = messages = 0
+
+        def closed() -> Iterator[str]:
+            nonlocal threads, messages
+            for job in into.quiet("job:", before):
+                streams = _closed(ledger, job, left)
+                threads += bool(streams)
+                yield from streams
+            for message in into.quiet("message:", before):
+                if _settled(ledger, message):
+                    messages += 1
+                    yield message
+
+        into.move(closed())
+        return ArchivedThreads(threads, messages, into.moved)
+
+
+def _left_to_do(ledger: Ledger) -> set[str]:
+    """The ids of messages and replies that are in a queue, and of jobs that such messages wait for."""
+    left: set[str] = set()
+    for entry in (each for queue in get_args(Queue) for each in ledger.pending(queue)):
+        left.add(entry.key)
+        for stored in ledger.read(after=entry.seq - 1, upto=entry.seq):
+            if isinstance(stored.event, MessageDecided):
+                left.add(stored.event.decision.job_id)
+    return left
+
+
+def _settled(ledger: Ledger, message: str) -> bool:
+    """Whether a message came to its end without a thread."""
+    decided = (each.event for each in ledger.read_stream(message) if isinstance(each.event, MessageDecided))
+    return any(each.decision.outcome in _SETTLED for each in decided)
+
+
+def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
+    """The streams of a job's thread, if it is closed; else none."""
+    ids = {job.removeprefix("job:")}
+    streams = [job]
+    result = ""
+    for stored in ledger.read_stream(job):
+        event = stored.event
+        if isinstance(event, TurnStarted):
+            ids.update(event.message_ids)
+            streams += [f"message:{each}" for each in event.message_ids]
+        elif isinstance(event, TurnEnded):
+            result = event.result
+            if event.reply_id:
+                ids.add(event.reply_id)
+                streams.append(f"reply:{event.reply_id}")
+    return streams if result not in ("", "blocked") and left.isdisjoint(ids) else []
