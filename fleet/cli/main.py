@@ -36,7 +36,7 @@ COMMANDS = {
     "whatif": ("fleet.cli.whatif:whatif", "Decide past messages again with another prompt, model or warmup."),
     "agents": ("fleet.cli.agents:agents", "Show the declared agents."),
     "check": ("fleet.cli.check:check", "Check that roles, prompts, warmup, examples and models fit together."),
-    "store": ("fleet.cli.store:store", "Verify the ledger, and the graph against it."),
+    "store": ("fleet.cli.store:store", "Status, verification, backup and repair of what is on disk."),
     "archive": ("fleet.cli.archive:archive_", "Move the payloads of closed threads into files beside the ledger."),
     "forget": ("fleet.cli.forget:forget_", "Erase every word of one user, everywhere, on record."),
     "eval": ("fleet.cli.eval:eval_", "Run the dispatcher over labelled cases and score it."),

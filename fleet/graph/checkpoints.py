@@ -14,7 +14,7 @@ from fleet.errors import GraphError
 from fleet.graph.apply import AppReducers, apply
 from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
-from fleet.graph.mark import is_marked, mark
+from fleet.graph.mark import mark, whole
 from fleet.graph.opening import Opening
 from fleet.graph.replay import cannot_apply
 from fleet.ledger.base import Ledger, Stored
@@ -48,6 +48,7 @@ class Graph(Opening):
         self._marking: threading.Thread | None = None
         self._marked, self._mark_again_at = False, 0.0
         super().__init__(folder, ledger, reducer_of)
+        self._stands = (self.root.applied, self.commits)  # as last committed
         self.renew()
         self.tend()
 
@@ -63,7 +64,7 @@ class Graph(Opening):
         brought to the very event of the other and has taken a commit.
         """
         live, fresh = Database.file(self._folder), Database.file(self.files.fresh)
-        if self.commits < self._worn or not is_marked(fresh):
+        if self.commits < self._worn or whole(fresh) is None:
             return False
         began, worn, applied = time.monotonic(), self.commits, self.root.applied
         self.checkpoint(wait=True)
@@ -159,7 +160,7 @@ class Graph(Opening):
     def _commit(self) -> None:
         if self._database is not None:
             self._database.commit()
-            self._marked = False
+            self._stands, self._marked = (self.root.applied, self.commits), False
 
     def tend(self) -> None:
         """Commit if that is due, and see to it that the file is marked as it was last written. Call it now and then."""
@@ -174,7 +175,7 @@ class Graph(Opening):
     def _mark(self) -> None:
         began = time.monotonic()
         with at_rest(self._folder, wait=True), contextlib.suppress(OSError):  # no room: it is marked another time
-            mark(Database.file(self._folder), closed=False)
+            mark(Database.file(self._folder), *self._stands, closed=False)
         self._mark_again_at = time.monotonic() + _MARKING * (time.monotonic() - began)
 
     @property
@@ -197,4 +198,4 @@ class Graph(Opening):
         self._let_go()
         if not broken:
             with contextlib.suppress(OSError):  # no room, or read-only: the next start takes the kept copy
-                mark(Database.file(self._folder), closed=True)
+                mark(Database.file(self._folder), *self._stands, closed=True)

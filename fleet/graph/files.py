@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class GraphFiles:
     def copies(self) -> tuple[Path, ...]:
         """Every folder but the live one: what may hold words of users besides the ledger and the graph."""
         return (self.kept, self.fresh, self.work, self.aside)
+
+    def forget_copies(self) -> None:
+        """Remove the kept copy, the fresh file and what was begun of them."""
+        for folder in (self.kept, self.fresh, self.work):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def set_aside(self) -> None:
         """Move what is in the live folder to `aside`."""

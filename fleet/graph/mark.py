@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-__all__ = ["Marked", "is_marked", "mark", "mark_of"]
+from fleet.clock import now_us
 
-Marked = Literal["", "committed", "closed"]
+__all__ = ["Mark", "mark", "mark_of", "read_mark", "whole"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was written down about a file: its hash, the event at which it stands, its commits, when this was.
+
+    `closed` says that nobody had it open.
+    """
+
+    sha256: str
+    applied: int
+    commits: int
+    closed: bool
+    at: int
+
+
+def mark(file: Path, applied: int, commits: int, *, closed: bool) -> None:
+    """Write down what `file` holds now. Nothing may write to it meanwhile."""
+    beside = mark_of(file)
+    fresh = beside.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(Mark(_hash(file), applied, commits, closed, now_us()))), "utf-8")
+    fresh.replace(beside)
 
 
 def mark_of(file: Path) -> Path:
@@ -21,23 +43,21 @@ def mark_of(file: Path) -> Path:
     return file.with_name("mark")
 
 
-def mark(file: Path, *, closed: bool) -> None:
-    """Write down what `file` holds now; `closed` if nobody has it open. Nothing may write to it meanwhile."""
-    beside = mark_of(file)
-    fresh = beside.with_suffix(".new")
-    fresh.write_text(json.dumps({"sha256": _hash(file), "closed": closed}), "utf-8")
-    fresh.replace(beside)
-
-
-def is_marked(file: Path) -> Marked:
-    """How `file` was when it was marked, if it is the same still; "" if it is not, or there is none."""
+def read_mark(file: Path) -> Mark | None:
+    """What was last written down about `file`; None if nothing was that can be read."""
     try:
-        said = json.loads(mark_of(file).read_text("utf-8"))
-        if said["sha256"] != _hash(file):
-            return ""
-        return "closed" if said["closed"] else "committed"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return Mark(**json.loads(mark_of(file).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def whole(file: Path) -> Mark | None:
+    """What was last written down about `file`, if it is the same still; else None."""
+    said = read_mark(file)
+    try:
+        return said if said is not None and said.sha256 == _hash(file) else None
+    except OSError:
+        return None
 
 
 def _hash(file: Path) -> str:

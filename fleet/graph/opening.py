@@ -18,7 +18,7 @@ from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
 from fleet.graph.living import LivingRoot
-from fleet.graph.mark import is_marked
+from fleet.graph.mark import whole
 from fleet.graph.probe import probe
 from fleet.graph.records import FleetRoot
 from fleet.graph.replay import replay
@@ -81,11 +81,11 @@ class Opening:
         """Open the live file; else why not. It is tried in a child process first, unless it was closed."""
         if not Database.file(self._folder).exists():
             return "there is no graph file"
-        left = is_marked(Database.file(self._folder))
+        left = whole(Database.file(self._folder))
         try:
-            if left != "closed":
+            if left is None or not left.closed:
                 probe(self._folder)
-            if not left:
+            if left is None:
                 return "it is not as it was last written"
             self._open()
         except GraphError as error:
@@ -95,7 +95,7 @@ class Opening:
     def _as_it_was_kept(self) -> str:
         """Open a copy of the kept file; else why not."""
         with at_rest(self.files.kept, wait=True):
-            if not is_marked(Database.file(self.files.kept)):
+            if whole(Database.file(self.files.kept)) is None:
                 return "it is not as it was written"
             self._folder.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(Database.file(self.files.kept), Database.file(self._folder))

@@ -17,7 +17,15 @@ from urllib.parse import quote
 
 from fleet.errors import LedgerError, LedgerUnavailableError
 
-__all__ = ["SCHEMA", "is_busy", "log_of", "open_for_reading", "open_for_writing", "refusal", "wait_for_turn"]
+__all__ = [
+    "SCHEMA",
+    "is_busy",
+    "log_of",
+    "open_for_reading",
+    "open_for_writing",
+    "refusal",
+    "wait_for_turn",
+]
 
 SCHEMA = 1
 

@@ -27,8 +27,8 @@ from fleet.errors import FleetError, GraphError
 from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
-from fleet.graph.mark import is_marked, mark, mark_of
-from fleet.graph.probe import probe
+from fleet.graph.mark import mark, mark_of, whole
+from fleet.graph.probe import Probed, probe
 from fleet.graph.records import FleetRoot
 from fleet.graph.replay import replay
 from fleet.ledger.base import Ledger
@@ -53,9 +53,9 @@ def keep(ledger: Ledger, files: GraphFiles, app: str = "") -> dict[str, object]:
         if not alone:
             raise GraphError(f"another process is making a kept copy of {files.live}")
         how = _grow(ledger, files, app) or _copy(files)
-        applied = _try_out(files, fresh=how != "copied")
-        _replace(files)
-    return {"applied": applied, "how": how, "seconds": round(time.monotonic() - began, 2)}
+        found = _try_out(files, fresh=how != "copied")
+        _replace(files, found)
+    return {"applied": found.applied, "how": how, "seconds": round(time.monotonic() - began, 2)}
 
 
 def _grow(ledger: Ledger, files: GraphFiles, app: str) -> str:
@@ -82,7 +82,7 @@ def _take_last(ledger: Ledger, files: GraphFiles) -> bool:
     shutil.rmtree(files.work, ignore_errors=True)
     files.work.mkdir(mode=0o700)
     last, work = Database.file(files.kept), Database.file(files.work)
-    if not is_marked(last):
+    if whole(last) is None:
         return False
     shutil.copyfile(last, work)
     try:
@@ -109,8 +109,8 @@ def _copy(files: GraphFiles) -> str:
     return "copied"
 
 
-def _try_out(files: GraphFiles, *, fresh: bool) -> int:
-    """Open a copy of what is in `work` and write to it, in a process that may crash; the event at which it stands.
+def _try_out(files: GraphFiles, *, fresh: bool) -> Probed:
+    """Open a copy of what is in `work` and write to it, in a process that may crash; what it says of itself.
 
     With `fresh` that copy is left for the worker. Raises: GraphError if it does not open or take the write.
     """
@@ -123,16 +123,16 @@ def _try_out(files: GraphFiles, *, fresh: bool) -> int:
         shutil.rmtree(files.fresh)
         raise
     if fresh:
-        mark(Database.file(files.fresh), closed=False)
+        mark(Database.file(files.fresh), found.applied, found.commits, closed=False)
     else:
         shutil.rmtree(files.fresh)
-    return found.applied
+    return found
 
 
-def _replace(files: GraphFiles) -> None:
+def _replace(files: GraphFiles, found: Probed) -> None:
     """Make what is in `work` the kept copy, durably."""
     made = Database.file(files.work)
-    mark(made, closed=True)
+    mark(made, found.applied, found.commits, closed=True)
     with made.open("rb") as written:
         os.fsync(written)
     with at_rest(files.kept, wait=True):

@@ -104,7 +104,7 @@ def test_a_graph_that_is_not_what_the_ledger_amounts_to_is_found(home):
     assert "is not the one rebuilt from the ledger" in problem
 
 
-def test_a_graph_that_is_missing_or_cut_short_is_found(home):
+def test_a_graph_that_is_cut_short_is_found_and_one_that_is_missing_is_told(home):
     graph = home / "graph" / "graph.db0"
     whole = graph.read_bytes()
     graph.write_bytes(whole[: len(whole) // 2])
@@ -112,7 +112,9 @@ def test_a_graph_that_is_missing_or_cut_short_is_found(home):
     assert code == 1
     assert "the live graph cannot be used, and the next worker rebuilds it" in found["problems"][0]
     shutil.rmtree(home / "graph")
-    assert _verify(home)[0] == 1
+    code, found = _verify(home)
+    assert (code, found["live"]) == (0, None)
+    assert found["note"] == "there is no graph file; the next worker builds it"
 
 
 async def test_a_graph_of_another_ledger_is_found(home, tmp_path):

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_set_aside_and_the_graph_built_again(story, opened, tm
     opened.close()
     file = Database.file(tmp_path / "graph")
     if closed == "killed":
-        mark(file, closed=False)
+        mark(file, 0, 0, closed=False)
     harm(file)
     graph = opened()
     assert graph.digest() == digest

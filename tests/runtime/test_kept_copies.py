@@ -14,7 +14,7 @@ from fleet import AppEvent, ToolContext, reducer, tool
 from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
-from fleet.graph.mark import is_marked
+from fleet.graph.mark import whole
 from fleet.ledger.events import FleetStarted
 from fleet.runtime.fleet import reducer_of
 from fleet.runtime.home import Home
@@ -96,7 +96,7 @@ async def test_a_worn_file_gives_way_at_the_next_start(tmp_path):
     await talk(home, "m-1", "m-2", checkpoint_events=1)
     files = GraphFiles(home / "graph")
     assert keep(home).returncode == 0
-    assert is_marked(Database.file(files.fresh)) == "committed"
+    assert not whole(Database.file(files.fresh)).closed
     await talk(home, "m-3")
     _, digest, worn = opened_by(home)
     assert worn > 5
