@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fleet.audit.names import without_names
@@ -27,6 +28,8 @@ KEPT = frozenset(
     """.split()  # noqa: SIM905 - as a list it would fill pages
 )
 
+_SEEN_AGAIN = 600  # characters; names of threads, reasons and verdicts' sentences come again and again
+
 _DIGITS = r"\d(?:[ \u00a0.\-–/()]{0,2}\d)"
 _KNOWN = re.compile(
     r"(?P<stays>(?<!\w)\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?(?!\w)"
@@ -41,7 +44,14 @@ _LITERAL = re.compile(r'(?<!\\)"(?:[^"\\\n]|\\.)*"')
 
 def redact_text(text: str) -> str:
     """The text with `[e-mail]`, `[card]`, `[phone]` and `[name]` in place of what the rules find."""
+    return _seen_before(text) if len(text) <= _SEEN_AGAIN else _redact(text)
+
+
+def _redact(text: str) -> str:
     return without_names(_KNOWN.sub(_known, text))
+
+
+_seen_before = lru_cache(maxsize=4096)(_redact)
 
 
 def redact_lines(text: str) -> str:
