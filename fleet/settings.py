@@ -34,7 +34,7 @@ class Row:
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key"})
-_MAY_BE_ZERO = frozenset({"model_retries", "inbox_limit", "disk_reserve_mb"})
+_MAY_BE_ZERO = frozenset({"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
@@ -88,6 +88,7 @@ ROWS = (
     Row("retention_days", 90.0, "days", "A thread in which so long nothing happened is moved by `fleet archive`."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
     Row("otel_endpoint", "", "URL", "Collector that a worker sends traces to; empty: none. Needs the extra otel."),
+    Row("log_redact", 0, "0 or 1", "1: log lines without names, e-mail addresses, phone and card numbers."),
 )
 
 
@@ -129,6 +130,7 @@ class Settings:
     retention_days: float = 90.0
     drain_s: float = 30.0
     otel_endpoint: str = ""
+    log_redact: int = 0
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:

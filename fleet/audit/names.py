@@ -2,18 +2,19 @@
 
 A name is up to three capitalised words after an introduction ("my name is", "ich heiße", "je m'appelle" …), a title
 (Mr, Frau, Dr …), a greeting at the beginning of a line, or a parting at the end; or a common given name with the
-surname after it. Once found, its words are taken out of the rest of that text too.
+surname after it. Once found, its words are taken out of whatever belongs to that text too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 
-__all__ = ["without_names"]
+__all__ = ["name_spans", "name_words", "without_names"]
 
 _NAME = "[name]"
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-](?=[^\W\d_]))*")
+_POSSESSIVE = re.compile("['’]s$")
 _GAP = re.compile(r"(?:\.? |\. ?)")
 
 _SURE = """
@@ -83,25 +84,37 @@ _GIVEN = frozenset(
 )
 
 
-def without_names(text: str) -> str:
-    """The text with `[name]` in place of every name that the rules find."""
-    spans = sorted(_found(text))
+Span = tuple[int, int]
+
+
+def name_spans(text: str) -> tuple[Span, ...]:
+    """The places of names in a text, from left to right; they may overlap."""
+    return tuple(sorted(_found(text)))
+
+
+def name_words(text: str, spans: Iterable[Span]) -> frozenset[str]:
+    """The words in these places that would be names elsewhere too: capitalised, of three letters or more."""
+    words = (word.group() for start, end in spans for word in _WORD.finditer(text, start, end))
+    return frozenset(word for word in words if len(word) > 2 and word[0].isupper())
+
+
+def without_names(text: str, spans: Sequence[Span], known: Set[str]) -> str:
+    """The text with `[name]` in these places, and in place of every word that is `known` to be part of a name."""
+    if known:
+        own = (each.span() for each in _WORD.finditer(text) if _POSSESSIVE.sub("", each.group()) in known)
+        spans = sorted([*spans, *own])
     if not spans:
         return text
-    known = {word.group() for start, end in spans for word in _WORD.finditer(text, start, end)}
-    known = {word for word in known if len(word) > 2 and word[0].isupper()}
-    spans += [each.span() for each in _WORD.finditer(text) if each.group().removesuffix("'s") in known]
     parts: list[str] = []
     done = 0
-    for start, end in sorted(spans):
+    for start, end in spans:
         if start >= done:
             parts += (text[done:start], _NAME)
         done = max(done, end)
     return re.sub(r"\[name\](?: \[name\])+", _NAME, "".join((*parts, text[done:])))
 
 
-def _found(text: str) -> Iterator[tuple[int, int]]:
-    """The places of names; they may overlap."""
+def _found(text: str) -> Iterator[Span]:
     for cue in _CUES.finditer(text):
         span = _name_at(text, cue.end())
         if span is not None and (not cue["likely"] or not text[slice(*span)].isupper()):
@@ -117,11 +130,11 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
     for found in _CASELESS.finditer(text):
         yield found.span()
     for word in _WORD.finditer(text):
-        if word.group().removesuffix("'s") in _GIVEN:
+        if _POSSESSIVE.sub("", word.group()) in _GIVEN:
             yield _name_at(text, word.start()) or word.span()
 
 
-def _name_at(text: str, start: int) -> tuple[int, int] | None:
+def _name_at(text: str, start: int) -> Span | None:
     """Up to three capitalised words from `start` on that may be a name; None if the first is none."""
     end = start
     for count in range(3):

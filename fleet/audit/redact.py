@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from fleet.audit.names import without_names
+from fleet.audit.names import name_spans, name_words, without_names
 from fleet.prompting.quote import quote
 
-__all__ = ["KEPT", "redact_lines", "redact_text", "redact_value"]
+__all__ = ["KEPT", "name_words_of", "redact_lines", "redact_text", "redact_value"]
 
 # Fields that hold an id, a hash, a time or a word of ours, never free text.
 KEPT = frozenset(
@@ -27,6 +28,8 @@ KEPT = frozenset(
     latest_activity latest_activity_at definition path host
     """.split()  # noqa: SIM905 - as a list it would fill pages
 )
+# Fields that applications, tools and models fill as they like: there, a field of any name may hold free text.
+_FREE = frozenset({"metadata", "arguments", "data", "input", "extra"})
 
 _SEEN_AGAIN = 600  # characters; names of threads, reasons and verdicts' sentences come again and again
 
@@ -42,39 +45,117 @@ _KNOWN = re.compile(
 _LITERAL = re.compile(r'(?<!\\)"(?:[^"\\\n]|\\.)*"')
 
 
-def redact_text(text: str) -> str:
-    """The text with `[e-mail]`, `[card]`, `[phone]` and `[name]` in place of what the rules find."""
-    return _seen_before(text) if len(text) <= _SEEN_AGAIN else _redact(text)
+def redact_text(text: str, known: Set[str] = frozenset()) -> str:
+    """The text with `[e-mail]`, `[card]`, `[phone]` and `[name]` in place of what the rules find.
+
+    `known` are words that are part of names, as what belongs to this text has told.
+    """
+    found = _look(text)
+    return without_names(found.text, found.spans, found.words | known)
 
 
-def _redact(text: str) -> str:
-    return without_names(_KNOWN.sub(_known, text))
-
-
-_seen_before = lru_cache(maxsize=4096)(_redact)
-
-
-def redact_lines(text: str) -> str:
+def redact_lines(text: str, known: Set[str] = frozenset()) -> str:
     """A transcript: what is quoted in it is redacted as the text that it stands for, and quoted again."""
-    parts: list[str] = []
+    pieces = list(_pieces(text))
+    known = frozenset(known).union(*(_look(piece.said).words for piece in pieces))
+    return "".join(piece.redacted(known) for piece in pieces)
+
+
+def redact_value(value: Any, kept: Set[str] = KEPT, known: Set[str] | None = None) -> Any:
+    """A JSON value with every text in it redacted, but for ids and the like: what stands under a name in `kept`.
+
+    Words that are `known` to be part of names are taken out of all its texts; None: those that any of its texts tells.
+    In what applications and models fill as they like (a tool's arguments, metadata), nothing is kept.
+    """
+    return _redacted(value, kept, name_words_of(value, kept) if known is None else known)
+
+
+def name_words_of(value: Any, kept: Set[str] = KEPT) -> frozenset[str]:
+    """The words of a JSON value's texts that are part of names."""
+    return frozenset[str]().union(*(_look(text).words for text in _texts(value, kept)))
+
+
+class _Piece(NamedTuple):
+    """A piece of a transcript: as it is written, and the text that it stands for if it is quoted."""
+
+    written: str
+    said: str
+    quoted: bool
+
+    def redacted(self, known: Set[str]) -> str:
+        """The piece without personal data; as it was written if there was none in it."""
+        clean = redact_text(self.said, known)
+        if clean == self.said:
+            return self.written
+        return quote(clean) if self.quoted else clean
+
+
+def _pieces(text: str) -> Iterator[_Piece]:
     end = 0
     for literal in _LITERAL.finditer(text):
-        parts += (redact_text(text[end : literal.start()]), _requoted(literal.group()))
+        between, written = text[end : literal.start()], literal.group()
+        yield _Piece(between, between, quoted=False)
+        try:
+            yield _Piece(written, json.loads(written), quoted=True)
+        except ValueError:
+            yield _Piece(written, written, quoted=False)
         end = literal.end()
-    return "".join((*parts, redact_text(text[end:])))
+    yield _Piece(text[end:], text[end:], quoted=False)
 
 
-def redact_value(value: Any, kept: frozenset[str] = KEPT) -> Any:
-    """A JSON value with every text in it redacted, but for what stands under a name in `kept`."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A text without addresses and numbers, and where there are names in it."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    words: frozenset[str]
+
+
+def _look(text: str) -> _Looked:
+    return _looked_before(text) if len(text) <= _SEEN_AGAIN else _looked(text)
+
+
+def _looked(text: str) -> _Looked:
+    clean = _KNOWN.sub(_known, text)
+    spans = name_spans(clean)
+    return _Looked(clean, spans, name_words(clean, spans))
+
+
+_looked_before = lru_cache(maxsize=4096)(_looked)
+
+
+def _texts(value: Any, kept: Set[str]) -> Iterator[str]:
     if isinstance(value, str):
-        return redact_text(value)
+        yield value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            if not kept:  # a field of ours never is a name
+                yield name
+            if not (name in kept and _is_plain(each)):
+                yield from _texts(each, _kept_in(name, kept))
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for each in value:
+            yield from _texts(each, kept)
+
+
+def _redacted(value: Any, kept: Set[str], known: Set[str]) -> Any:
+    if isinstance(value, str):
+        return redact_text(value, known)
     if isinstance(value, Mapping):
         return {
-            name: each if name in kept and _is_plain(each) else redact_value(each, kept) for name, each in value.items()
+            name if kept else redact_text(name, known): (
+                each if name in kept and _is_plain(each) else _redacted(each, _kept_in(name, kept), known)
+            )
+            for name, each in value.items()
         }
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [redact_value(each, kept) for each in value]
+        return [_redacted(each, kept, known) for each in value]
     return value
+
+
+def _kept_in(name: str, kept: Set[str]) -> Set[str]:
+    return frozenset() if name in _FREE else kept
 
 
 def _known(found: re.Match[str]) -> str:
@@ -101,15 +182,6 @@ def _is_phone(text: str, digits: int) -> bool:
         return digits >= 10 or (text.startswith("0") and digits >= 9)
     groups = [len(each) for each in re.split(r"\D+", text) if each]
     return max(groups) >= 3 and not re.fullmatch(r"\d{1,3}(\.\d{3})+", text)
-
-
-def _requoted(literal: str) -> str:
-    try:
-        text = json.loads(literal)
-    except ValueError:
-        return redact_text(literal)
-    redacted = redact_text(text)
-    return literal if redacted == text else quote(redacted)
 
 
 def _is_plain(value: Any) -> bool:

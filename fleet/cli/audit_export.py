@@ -18,7 +18,7 @@ from fleet.audit.inert import name
 from fleet.audit.whole_file import whole_file
 from fleet.cli.filters import filter_options
 from fleet.cli.options import home_option, redact_option
-from fleet.cli.reading import reading
+from fleet.cli.reading import reading, shown
 from fleet.cli.traces import missing, receiver
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
@@ -68,30 +68,21 @@ def export_(
     if endpoint and out:
         raise InputError("name one place: --out FILE or --endpoint URL")
     convert: Format = partial(_format(kind), content=True) if content else _format(kind)
-    with reading(home) as ledger:
+    with reading(home) as ledger, reading(home, redact=redact) as seen:
         end = ledger.head()[0] + 1
         found = _Counted(decisions(ledger, replace(wanted, before=min(wanted.before or end, end))))
-        seen, shown = _seen(ledger, found, redact)
+        rows = shown(found, redact=redact)
         if endpoint:
-            sent = _send(endpoint, seen, shown, content=content)
+            sent = _send(endpoint, seen, rows, content=content)
             click.echo(f"{found.count} messages, {sent} spans, to {name(endpoint)}")
             return
-        text = convert(seen, shown)
+        text = convert(seen, rows)
         if out is None:
             sys.stdout.buffer.writelines(_joined(text))
             return
         with whole_file(out) as file:
             file.writelines(_joined(text))
     click.echo(f"{found.count} decisions in {out}")
-
-
-def _seen(ledger: Ledger, found: Iterable[Stored], redact: bool) -> tuple[Ledger, Iterable[Stored]]:
-    """Both as the format sees them. What is looked for is looked for in the words of the record."""
-    if not redact:
-        return ledger, found
-    from fleet.audit.redacted import redacted, redacted_event  # its rules take time to compile
-
-    return redacted(ledger), map(redacted_event, found)
 
 
 def _format(kind: str) -> Callable[..., Iterator[str]]:

@@ -12,7 +12,7 @@ from fleet.audit.decisions import Filter, decisions, row_of
 from fleet.cli.filters import filter_options
 from fleet.cli.options import home_option, json_option, redact_option
 from fleet.cli.output import print_json, print_json_lines
-from fleet.cli.reading import reading
+from fleet.cli.reading import reading, shown
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
 
@@ -36,37 +36,40 @@ def list_(wanted: Filter, limit: int | None, follow: bool, redact: bool, as_json
     """
     if follow and (wanted.before is not None or wanted.until is not None):
         raise InputError("--follow goes on for ever; --before and --until end it")
-    with reading(home, redact=redact) as ledger:
-        if as_json:
-            _print_rows(ledger, wanted, limit, follow)
-        else:
-            _print_tables(ledger, wanted, _ROWS if limit is None else limit, follow)
+    with reading(home) as ledger:
+        last = max(wanted.after, ledger.head()[0]) if follow else None
+        page = replace(wanted, before=last + 1) if last is not None else wanted
+        show = _print_rows if as_json else _print_table
+        show_next = show(ledger, page, limit, redact=redact, follow=follow)
+        if last is not None:
+            _follow(ledger, replace(wanted, after=last), lambda each: show_next(*shown([each], redact=redact)))
 
 
-def _print_rows(ledger: Ledger, wanted: Filter, limit: int | None, follow: bool) -> None:
-    last = max(wanted.after, ledger.head()[0]) if follow else None
-    page = replace(wanted, before=last + 1) if last is not None else wanted
-    print_json_lines(row_of(stored) for stored in decisions(ledger, page, limit))
-    if last is not None:
-        _follow(ledger, replace(wanted, after=last), lambda each: print_json(row_of(each)))
+def _print_rows(
+    ledger: Ledger, wanted: Filter, limit: int | None, *, redact: bool, follow: bool
+) -> Callable[[Stored], None]:
+    """Print the page; how to print one more."""
+    print_json_lines(row_of(stored) for stored in shown(decisions(ledger, wanted, limit), redact=redact))
+    return lambda stored: print_json(row_of(stored))
 
 
-def _print_tables(ledger: Ledger, wanted: Filter, limit: int, follow: bool) -> None:
+def _print_table(
+    ledger: Ledger, wanted: Filter, limit: int | None, *, redact: bool, follow: bool
+) -> Callable[[Stored], None]:
+    """The same for people, and where older ones are."""
     from fleet.audit.table import decision_line, decision_table  # rich, which --json does without
     from fleet.cli.page import print_page
 
-    last = max(wanted.after, ledger.head()[0]) if follow else None
-    shown = replace(wanted, before=last + 1) if last is not None else wanted
-    found = list(decisions(ledger, shown, limit + 1))
-    page: Sequence[Stored] = found[-limit:] if limit else []
+    rows = _ROWS if limit is None else limit
+    found = list(decisions(ledger, wanted, rows + 1))
+    page: Sequence[Stored] = found[-rows:] if rows else []
     if page:
-        print_page(decision_table(page))
+        print_page(decision_table(shown(page, redact=redact)))
     elif not follow:
         click.echo("no decision fits")
-    if page and len(found) > limit:
+    if page and len(found) > rows:
         click.echo(f"older ones: --before {page[0].seq}", err=True)
-    if last is not None:
-        _follow(ledger, replace(wanted, after=last), lambda each: click.echo(decision_line(each)))
+    return lambda stored: click.echo(decision_line(stored))
 
 
 def _follow(ledger: Ledger, wanted: Filter, show: Callable[[Stored], None]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.cli.options import load_settings
-from fleet.ledger.base import Ledger
+from fleet.ledger.base import Ledger, Stored
 from fleet.runtime.home import Home
 
-__all__ = ["reading"]
+__all__ = ["reading", "shown"]
 
 
 @contextmanager
@@ -26,3 +26,12 @@ def reading(home: Path | None, *, redact: bool = False) -> Iterator[Ledger]:
             yield redacted(ledger)
         else:
             yield ledger
+
+
+def shown(found: Iterable[Stored], *, redact: bool) -> Iterable[Stored]:
+    """Events as they are shown: with `redact` redacted, after they were found by the words on record."""
+    if not redact:
+        return found
+    from fleet.audit.redacted import redacted_event
+
+    return map(redacted_event, found)

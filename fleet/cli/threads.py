@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fleet.audit.find import read_time
 from fleet.cli.conversation import Conversation, entry_of, find_thread, read_conversation, recent_threads
-from fleet.cli.options import home_option, json_option, load_settings
+from fleet.cli.options import home_option, json_option, load_settings, redact_option
 from fleet.cli.output import print_json
 from fleet.cli.page import print_page
 from fleet.cli.pretty import data, indented, lines
@@ -32,12 +32,15 @@ def threads() -> None:
 @threads.command("list")
 @click.option("--user", default="", help="Only this user's.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@redact_option
 @home_option
 @json_option
-def list_(user: str, limit: int, home: Path | None, as_json: bool) -> None:
+def list_(user: str, limit: int, redact: bool, home: Path | None, as_json: bool) -> None:
     """Threads by their latest activity, newest first."""
     with Home(load_settings(home).home).read_ledger() as ledger:
         found = recent_threads(ledger, user=user, limit=limit)
+        if redact:
+            found = (each.redacted() for each in found)
         if as_json:
             for each in found:
                 print_json(each.as_json())
@@ -48,12 +51,14 @@ def list_(user: str, limit: int, home: Path | None, as_json: bool) -> None:
 @threads.command()
 @click.argument("thread")
 @click.option("--at", default="", metavar="TIME", help="As it was at this time (ISO 8601, UTC).")
+@redact_option
 @home_option
 @json_option
-def show(thread: str, at: str, home: Path | None, as_json: bool) -> None:
+def show(thread: str, at: str, redact: bool, home: Path | None, as_json: bool) -> None:
     """One conversation in order. THREAD is an id, or the beginning of one."""
     with Home(load_settings(home).home).read_ledger() as ledger:
         told = read_conversation(ledger, find_thread(ledger, thread), read_time(at) if at else None)
+    told = told.redacted() if redact else told
     entries = [entry for entry in map(entry_of, told.events) if entry is not None]
     if as_json:
         print_json({**told.as_json(), "entries": entries})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import click
 
 from fleet.agents.app import import_app
 from fleet.agents.catalog import Text
-from fleet.audit.comparison import Comparison, compare
+from fleet.audit.comparison import Comparison, Difference, compare
 from fleet.audit.declared import Declarations
 from fleet.audit.evaluate import HOSTED_CALLS
 from fleet.audit.find import read_time
 from fleet.audit.labels import labels
 from fleet.audit.questions import Past, questions, select
 from fleet.audit.whatif import Budget, Kept, decide_again, fingerprint
-from fleet.cli.options import home_option, json_option, load_settings
+from fleet.cli.options import home_option, json_option, load_settings, redact_option
 from fleet.cli.output import print_json
 from fleet.cli.progress import progress_bar
 from fleet.cli.text_file import read_text
@@ -75,6 +75,7 @@ class _Asked:
 )
 @click.option("--max-messages", type=click.IntRange(min=1), metavar="N", help="Stop after so many messages.")
 @click.option("--state", type=_FILE, help="Where to keep what is done [in the home, whatif/…].")
+@redact_option
 @json_option
 @home_option
 def whatif(
@@ -88,6 +89,7 @@ def whatif(
     max_usd: float | None,
     max_messages: int | None,
     state: Path | None,
+    redact: bool,
     as_json: bool,
     home: Path | None,
 ) -> None:
@@ -121,6 +123,8 @@ def whatif(
             silent = asyncio.run(_run(ledger, wanted, asked, router, kept, settings))
             found = compare(ledger, wanted, kept.again, labels(ledger))
             path = kept.path
+    if redact:
+        found, silent = _redacted(found, silent)
     _print(found, asked, wanted, silent, path, as_json)
 
 
@@ -151,6 +155,14 @@ async def _run(
             )
     finally:
         await router.aclose()
+
+
+def _redacted(found: Comparison, silent: list[str]) -> tuple[Comparison, list[str]]:
+    from fleet.audit.redact import KEPT, redact_value  # its rules take time to compile
+
+    kept = KEPT | {"old", "old_thread", "new", "new_thread", "wanted"}
+    differences = [Difference(**redact_value(vars(each), kept)) for each in found.differences]
+    return replace(found, differences=differences), redact_value(silent)
 
 
 def _text(path: Path | None) -> Text | None:

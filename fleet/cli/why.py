@@ -12,11 +12,11 @@ from fleet.audit.explain import explain
 from fleet.audit.explanation import Explanation
 from fleet.audit.find import find_message, last_message, message_at, read_time
 from fleet.audit.inert import name, visible
-from fleet.cli.options import home_option, json_option, load_settings
+from fleet.cli.options import home_option, json_option, redact_option
 from fleet.cli.output import print_json
+from fleet.cli.reading import reading
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger
-from fleet.runtime.home import Home
 
 if TYPE_CHECKING:
     from fleet.audit.raw import RawPart
@@ -30,9 +30,12 @@ __all__ = ["why"]
 @click.option("--user", default="", metavar="U", help="The user whose message it is.")
 @click.option("--at", default="", metavar="TIME", help="With --user: the message nearest to this time (ISO 8601, UTC).")
 @click.option("--raw", is_flag=True, help="What the models saw and said, word for word.")
+@redact_option
 @json_option
 @home_option
-def why(message: str, last: bool, user: str, at: str, raw: bool, as_json: bool, home: Path | None) -> None:
+def why(
+    message: str, last: bool, user: str, at: str, raw: bool, redact: bool, as_json: bool, home: Path | None
+) -> None:
     """Say why a message went where it did.
 
     MESSAGE is a message's id or the beginning of it. Reads the ledger only: it works beside a running worker, and with
@@ -40,7 +43,7 @@ def why(message: str, last: bool, user: str, at: str, raw: bool, as_json: bool, 
     """
     if bool(message) + bool(last or user) != 1 or (at and not user) or (at and last):
         raise InputError("name one message: MESSAGE, or --last, or --user U --at TIME")
-    with Home(load_settings(home).home).read_ledger() as ledger:
+    with reading(home, redact=redact) as ledger:
         found = explain(ledger, _find(ledger, message, user, at))
         parts = _raw(ledger, found) if raw else ()
     _print(found, parts, raw, as_json)
