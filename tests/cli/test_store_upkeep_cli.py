@@ -10,7 +10,6 @@ import pytest
 from support.commands import Running, at_rest, call, refused, run, wait_for
 from support.fleets import check_exactly_once, open_fleet
 
-from fleet.ledger.archive import archive_streams
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Message, accept_now
@@ -144,7 +143,7 @@ def test_a_backup_is_restored_elsewhere_and_never_over_something_unasked(home, t
 
 
 def test_archives_are_backed_up_and_restored_with_the_ledger(home, tmp_path):
-    archive_streams(home / "ledger.db", ["message:m-0"], 1.0)
+    assert call("archive", "--older-than", "0", "--home", home).stdout.startswith("moved ")
     told("backup", tmp_path / "kept", "--home", home)
     told("restore", tmp_path / "kept", "--home", tmp_path / "fresh")
     for each in (home, tmp_path / "kept", tmp_path / "fresh"):
