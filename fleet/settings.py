@@ -80,6 +80,8 @@ ROWS = (
         "Tries at a message that ends in unforeseen errors, before it is a dead letter.",
     ),
     Row("retry_backoff_s", 1.0, "seconds", "Pause before the second of these tries; doubles with each one after it."),
+    Row("sweep_s", 30.0, "seconds", "How often the sweeper looks for what is stuck."),
+    Row("stuck_s", 600.0, "seconds", "Without progress for so long, work is cut off and counts as a failed attempt."),
     Row("inbox_limit", 100_000, "messages", "Waiting to be routed, before more are refused for now; 0: no limit."),
     Row("disk_reserve_mb", 64, "MiB", "With less room on the disk no new message is accepted; 0: no reserve."),
     Row("checkpoint_events", 2000, "events", "The graph commits after so many applied events…"),
@@ -122,6 +124,8 @@ class Settings:
     priority_step_s: float = 600.0
     max_attempts: int = 3
     retry_backoff_s: float = 1.0
+    sweep_s: float = 30.0
+    stuck_s: float = 600.0
     inbox_limit: int = 100_000
     disk_reserve_mb: int = 64
     checkpoint_events: int = 2000

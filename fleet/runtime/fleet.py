@@ -35,6 +35,7 @@ from fleet.runtime.pen import Pen
 from fleet.runtime.purge import finish_forgetting
 from fleet.runtime.reconcile import differences
 from fleet.runtime.room import Room
+from fleet.runtime.sweeper import Sweeper
 from fleet.runtime.trace import Trace, told
 from fleet.settings import Settings
 from fleet.version import __version__
@@ -155,6 +156,7 @@ class Fleet:
         self._keeper = Keeper(self._graph, ledger, path, self.settings, self._quiet, self._fail)
         self._resume()
         self._others()
+        self._sweeper = Sweeper(self.ledger, self._loop, self._pen.write, self.settings, self.app)
 
     def _resume(self) -> None:
         """Set going what an earlier run left in the queues, and what came in while this one started.
@@ -304,6 +306,7 @@ class Fleet:
             close.callback(self.ledger.close)
             close.callback(self._graph.close)
             self._watch.close()
+            await self._sweeper.close()
             await self._keeper.close()
             clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
             if not clean:

@@ -91,6 +91,10 @@ class Inbox:
         """Whether a message waits here, or is being routed."""
         return message_id in self.waiting
 
+    def delays(self, message_id: str) -> bool:
+        """Whether a message waits for its time."""
+        return message_id in self._lanes.delayed
+
     @property
     def quiet(self) -> bool:
         """Whether nothing is being routed."""

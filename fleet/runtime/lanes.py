@@ -105,6 +105,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._ready = Ranking()  # users whose first message may be taken
         self._later: list[tuple[int, int, Waiting]] = []
+        self.delayed: set[str] = set()  # the ids of the messages whose time has not come
         self._count = count()
 
     def put(self, waiting: Waiting) -> None:
@@ -112,13 +113,16 @@ class Lanes:
         self.release(waiting.at)
         if waiting.due > waiting.at:
             heapq.heappush(self._later, (waiting.due, next(self._count), waiting))
+            self.delayed.add(waiting.message.message_id)
         else:
             self._join(waiting)
 
     def release(self, now_us: int) -> None:
         """Let what is due by now join its lane."""
         while self._later and self._later[0][0] <= now_us:
-            self._join(heapq.heappop(self._later)[2])
+            waiting = heapq.heappop(self._later)[2]
+            self.delayed.discard(waiting.message.message_id)
+            self._join(waiting)
 
     @property
     def next_due(self) -> int | None:
@@ -172,8 +176,10 @@ class Lanes:
                     lane.join(each)
                 if not kept:
                     del self._lanes[user]
-        self._later = [each for each in self._later if each[2].message.message_id != message_id]
-        heapq.heapify(self._later)
+        if message_id in self.delayed:
+            self.delayed.discard(message_id)
+            self._later = [each for each in self._later if each[2].message.message_id != message_id]
+            heapq.heapify(self._later)
 
     def _join(self, waiting: Waiting) -> None:
         user = waiting.message.user

@@ -10,7 +10,14 @@ from typing import Any
 from fleet.clock import iso
 from fleet.errors import ConfigError
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import DispatchRequested, MessageAccepted, MessageDecided, TurnEnded
+from fleet.ledger.events import (
+    DispatchRequested,
+    MessageAccepted,
+    MessageDead,
+    MessageDecided,
+    MessageDropped,
+    TurnEnded,
+)
 from fleet.log import log
 
 __all__ = ["TRACED", "TRACES", "Trace", "told", "traces", "traces_of"]
@@ -23,7 +30,10 @@ TRACES = {
     "dispatch.failed": "its turn failed or is blocked, or it ended as an error",
     "dispatch.taken_over": "no agent has it: a person must decide",
 }
-TRACED = (MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, TurnEnded.TYPE)
+TRACED = (
+    MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, TurnEnded.TYPE, MessageDead.TYPE,
+    MessageDropped.TYPE,
+)  # fmt: skip
 _SETTLED = {"drop": "dispatch.completed", "cancelled": "dispatch.completed", "error": "dispatch.failed",
             "human": "dispatch.taken_over"}  # fmt: skip
 
@@ -72,6 +82,10 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
         name = "dispatch.completed" if event.result in ("success", "need_input") else "dispatch.failed"
         detail = f"{event.result}: {event.reason}" if event.reason else event.result
         return tuple(_trace(name, each, stored, detail, thread_id=event.thread_id) for each in event.message_ids)
+    if isinstance(event, MessageDead) and event.stage == "routing":
+        return (_trace("dispatch.failed", event.message_id, stored, f"dead letter: {event.error}"),)
+    if isinstance(event, MessageDropped):
+        return (_trace("dispatch.completed", event.message_id, stored, f"dropped by {event.by}"),)
     return ()
 
 
