@@ -24,8 +24,8 @@ from fleet.ledger.base import Ledger
 from fleet.ledger.events import AgentDeclared, AgentRetired, MessageDecided
 from fleet.llm.registry import default_model
 from fleet.prompting.examples import examples_of
-from fleet.runtime.fleet import load_catalog
 from fleet.runtime.home import Home
+from fleet.runtime.load import load_catalog
 from fleet.settings import Settings
 
 __all__ = ["agents"]

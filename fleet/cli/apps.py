@@ -7,8 +7,8 @@ from fleet.cli.dry_run import refuse_broken_warmup
 from fleet.cli.options import DEMO_APP
 from fleet.errors import HomeError
 from fleet.ledger.events import FleetStarted
-from fleet.runtime.fleet import load_catalog
 from fleet.runtime.home import Home
+from fleet.runtime.load import load_catalog
 from fleet.settings import Settings
 
 __all__ = ["app_for", "last_started"]

@@ -52,6 +52,7 @@ Exit codes:
   70   fleet itself broke; the traceback says where
   74   the graph could not be committed; nothing is lost, start it again
   75   not now: the inbox or the disk is full, or the ledger locked; try again later
+  76   another worker took this one's home over
   130  interrupted
   141  whoever read the output went away
 

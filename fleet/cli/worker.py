@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,10 @@ from fleet.agents.app import App
 from fleet.cli.apps import app_for
 from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
 from fleet.cli.traces import receiver
-from fleet.log import log
 from fleet.runtime.fleet import Fleet
+from fleet.runtime.hold import Held
 from fleet.runtime.home import Home
+from fleet.runtime.signals import stop_on_signals
 from fleet.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,43 +34,61 @@ _LEVELS = ("debug", "info", "warning", "error")
 @app_option
 @click.option("--concurrency", type=click.IntRange(min=1), help="Messages and turns at the same time [50].")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--standby", is_flag=True, help="If another worker has the home, wait until it ends, then go on for it.")
+@click.option(
+    "--takeover", is_flag=True, help="If another worker has the home, go on for it now; it can write no more."
+)
 @unchecked_option
 @home_option
-def worker(app: str, concurrency: int | None, log_level: str, unchecked: bool, home: Path | None) -> None:
+def worker(
+    app: str,
+    concurrency: int | None,
+    log_level: str,
+    standby: bool,
+    takeover: bool,
+    unchecked: bool,
+    home: Path | None,
+) -> None:
     """Route and answer whatever reaches the home's inbox.
+
+    A home has one worker at a time. A second one is refused, stands by for the end of the first, or takes over from one
+    that hangs or is frozen: whenever that one wakes, its writes are refused and it ends with exit code 76.
 
     SIGTERM or SIGINT drains: nothing new begins, what runs ends and is recorded. A second signal ends it at once;
     nothing is lost then either, and the next start goes on from the last recorded step.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings(home, concurrency=concurrency)
+    if standby and takeover:
+        raise click.UsageError("--standby waits for a worker and --takeover does not; choose one.")
+    held: Held = "wait" if standby else "take over" if takeover else "refuse"
     collector = receiver(settings.otel_endpoint, "FLEET_OTEL_ENDPOINT") if settings.otel_endpoint else None
-    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings, collector))
+    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings, held, collector))
 
 
-async def _serve(app: App, settings: Settings, collector: Receiver | None) -> None:
-    stop = asyncio.Event()
+async def _serve(app: App, settings: Settings, held: Held, collector: Receiver | None) -> None:
+    fleet = Fleet(app, settings, held=held)
+    serving = asyncio.current_task()
+    gave_up = False
 
-    def on_signal(number: int) -> None:
-        log("worker.signal", signal=signal.Signals(number).name, again=stop.is_set())
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
+    def stop() -> None:
+        nonlocal gave_up
+        fleet.stop()
+        if fleet.standing_by and serving is not None:
+            gave_up = True
+            serving.cancel()
 
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, on_signal, each)
-    with ExitStack() as after:  # what is traced includes what draining does
-        async with Fleet(app, settings) as fleet:
-            if collector is not None:
-                fleet.on(after.enter_context(closing(_traces(collector, settings))))
-            click.echo(
-                f"fleet: serving {app.path} on {settings.home} with {models_line(fleet)}; pid {os.getpid()}", err=True
-            )
-            stopping = asyncio.create_task(stop.wait())
-            stopping.add_done_callback(lambda _: fleet.stop())
-            await fleet.run()
-            stopping.cancel()
+    with stop_on_signals(stop), ExitStack() as after:  # what is traced includes what draining does
+        try:
+            async with fleet:
+                if collector is not None:
+                    fleet.on(after.enter_context(closing(_traces(collector, settings))))
+                on = f"{settings.home} with {models_line(fleet)}"
+                click.echo(f"fleet: serving {app.path} on {on}; pid {os.getpid()}", err=True)
+                await fleet.run()
+        except asyncio.CancelledError:
+            if not gave_up:
+                raise
 
 
 def _traces(collector: Receiver, settings: Settings) -> LiveTraces:

@@ -199,3 +199,7 @@ class Graph(Opening):
         if not broken:
             with contextlib.suppress(OSError):  # no room, or read-only: the next start takes the kept copy
                 mark(Database.file(self._folder), *self._stands, closed=True)
+
+    def drop(self) -> None:
+        """Let go without a checkpoint, when another worker has the home; no durable object may be used after this."""
+        self._let_go()

@@ -131,6 +131,13 @@ class Ledger(Protocol):
         """The same for a caller without an event loop: returns when durable."""
         ...
 
+    def fence(self, seq: int) -> None:
+        """From now on refuse every append of this object once another worker's `fleet.started` comes after `seq`.
+
+        The refusal, a TakenOverError that names the other worker, is decided in the transaction that would append.
+        """
+        ...
+
     def read(
         self,
         *,

@@ -75,6 +75,10 @@ class SqliteLedger:
         """The same without an event loop."""
         return self._writing().append_now(draft)
 
+    def fence(self, seq: int) -> None:
+        """Append nothing any more once another worker has begun after event `seq`."""
+        self._writing().fence = seq
+
     def read(
         self,
         *,

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from fleet.errors import LedgerError
 from fleet.ledger.base import Draft, Stored
 from fleet.ledger.batch import Names, Outcome, Prepared, write_batch
+from fleet.ledger.fence import check_fence
 from fleet.ledger.schema import refusal, wait_for_turn
 
 __all__ = ["MAX_BATCH", "Writer"]
@@ -46,6 +47,7 @@ class Writer:
         self, connection: sqlite3.Connection, path: Path, busy_s: float, committed: Callable[[int, int], None]
     ) -> None:
         self.commits = 0
+        self.fence: int | None = None  # the seq of this worker's start, if it is one
         self.last_seq = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         self._connection = connection
         self._path = path
@@ -134,6 +136,8 @@ class Writer:
         """One transaction; whatever goes wrong in it becomes every draft's outcome."""
         try:
             wait_for_turn(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._path, self._busy_s)
+            if self.fence is not None:
+                check_fence(self._connection, self._path, self.fence)
             written = write_batch(self._connection, self._names, batch)
             self._connection.execute("COMMIT" if written.changed else "ROLLBACK")
         except Exception as error:  # of whatever kind: the thread must live on, and nobody may wait for ever
@@ -152,7 +156,7 @@ class Writer:
         """A new error for each who waits: a raised exception collects the traceback of its raiser."""
         why = refusal(self._path, error) if isinstance(error, sqlite3.Error) else error
         if isinstance(why, LedgerError):
-            failure = type(why)(why.message.removesuffix(_NOTHING) + _NOTHING)
+            failure = type(why)(why.message if "nothing" in why.message else why.message + _NOTHING)
         else:
             failure = LedgerError(f"the ledger {self._path} failed: {type(why).__name__}: {why}{_NOTHING}")
         failure.__cause__ = error

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from fleet.agents.app import App
-from fleet.agents.catalog import Catalog
 from fleet.agents.tool import reducers
-from fleet.errors import ConfigError, FleetError, GraphError, InputError
+from fleet.errors import ConfigError, FleetError, GraphError, InputError, TakenOverError
 from fleet.graph.checkpoints import Graph
-from fleet.ledger.base import Draft, Stored
+from fleet.ledger.base import Stored
 from fleet.ledger.events import Assignment, FleetStarted
 from fleet.llm.base import Model
 from fleet.log import log
-from fleet.prompting.examples import examples_of
-from fleet.prompting.prompts import default_prompt, render_prompt
-from fleet.prompting.warmup import compile_warmup
 from fleet.routing.decider import Decider
+from fleet.runtime.announce import announce
 from fleet.runtime.awaited import awaited
 from fleet.runtime.dispatches import Dispatch, find_dispatch
+from fleet.runtime.handover import new_graph_folder, remove_old_graphs
+from fleet.runtime.hold import Held, Hold
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Accepted, Intake, Message, as_message
 from fleet.runtime.keeper import Keeper
+from fleet.runtime.load import load_catalog
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import check_channels
 from fleet.runtime.parts import parts
@@ -40,24 +38,7 @@ from fleet.runtime.trace import Trace, told
 from fleet.settings import Settings
 from fleet.version import __version__
 
-__all__ = ["Fleet", "load_catalog", "reducer_of"]
-
-
-def load_catalog(app: App) -> Catalog:
-    """The application joined with its files: warmup code compiled, prompts rendered and examples read once.
-
-    Raises: ConfigError or WarmupError in one line for what does not fit together.
-    """
-    catalog = Catalog(
-        app,
-        default_worker_prompt=default_prompt("worker"),
-        default_dispatcher_prompt=default_prompt("dispatcher"),
-    )
-    for found in (catalog.dispatcher, *catalog.roles.values()):
-        compile_warmup(found.warmup)
-        render_prompt(found, catalog)
-        examples_of(found)
-    return catalog
+__all__ = ["Fleet", "reducer_of"]
 
 
 def reducer_of(name: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]:
@@ -79,7 +60,8 @@ class Fleet:
 
     Messages come in through `accept`, or from any other process through the home's inbox; `on` tells a function of
     every applied event. `models` maps names to ready models and wins over the registry; without `workers` it only
-    routes, and the turns wait in the queue for a fleet that has them.
+    routes, and the turns wait in the queue for a fleet that has them. `held` says what to do about a home that another
+    worker holds: "refuse", "wait" until that one ends, or "take over", after which that one can write no more.
     Raises on opening: ConfigError, HomeError, HomeBusyError, LedgerError, GraphError, each in one line.
     """
 
@@ -90,6 +72,7 @@ class Fleet:
         *,
         models: dict[str, Model] | None = None,
         workers: bool = True,
+        held: Held = "refuse",
     ) -> None:
         self.app = app
         self._workers = workers
@@ -97,7 +80,7 @@ class Fleet:
         self._catalog = load_catalog(app)
         check_channels(app)
         self.models = Models(app, self.settings, models)
-        self._home = Home(self.settings.home)
+        self._home, self._hold, self._held = Home(self.settings.home), Hold(self.settings.home), held
         self._room = Room(self.settings.home, self.settings.disk_reserve_mb)
         self._listeners: list[Callable[[Stored], None]] = []
         self._stopped = asyncio.Event()
@@ -109,14 +92,14 @@ class Fleet:
         self._home.create()
         self._room.check_start()
         with ExitStack() as undo:
-            self._home.hold()
-            undo.callback(self._home.release)
+            before = await self._hold.get(self._held)
+            undo.callback(self._hold.release)
             self.ledger = self._home.open_ledger()
             undo.callback(self.ledger.close)
             finish_forgetting(self._home, self.ledger)
             self._pen = Pen(self.ledger.append)
             self._graph = Graph(
-                self._home.graph_folder,
+                new_graph_folder(self._home) if before else self._home.graph_folder,
                 self.ledger,
                 reducer_of,
                 checkpoint_events=self.settings.checkpoint_events,
@@ -124,11 +107,11 @@ class Fleet:
                 worn=self.settings.compact_commits,
             )
             undo.callback(self._graph.close)
-            await self._begin()
+            await self._begin(before)
             undo.pop_all()
         return self
 
-    async def _begin(self) -> None:
+    async def _begin(self, before: str) -> None:
         root = self._graph.root
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = parts(
@@ -136,15 +119,8 @@ class Fleet:
             self._fail, self._intake.waiting, self.settings,
         )  # fmt: skip
         self._unsubscribe = self.ledger.subscribe(self._durable)
-        started = FleetStarted(
-            app=self.app.name,
-            code_version=__version__,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            path=self.app.path,
-            graph=self._graph.opened,
-        )
-        await self.ledger.append(Draft("fleet", self.ledger.version("fleet"), (started,)))
+        await announce(self.ledger, self.app, self._hold, self._graph.opened, before)
+        remove_old_graphs(self._home)
         streams = {
             role: self.ledger.version(f"agent:{role}")
             for role in [*self._catalog.roles, "dispatcher", *root.task_agents]
@@ -153,7 +129,7 @@ class Fleet:
             await self.ledger.append(draft)
         self._watch = self.ledger.watch(self._others)
         ledger, path = self._home.ledger_file, self.app.path
-        self._keeper = Keeper(self._graph, ledger, path, self.settings, self._quiet, self._fail)
+        self._keeper = Keeper(self._graph, ledger, path, self.settings, self._hold.check, self._quiet, self._fail)
         self._resume()
         self._others()
         self._sweeper = Sweeper(self.ledger, self._loop, self._pen.write, self.settings, self.app)
@@ -177,26 +153,29 @@ class Fleet:
 
     def _durable(self, batch: Sequence[Stored]) -> None:
         """Apply what this process has made durable, and what others did before it."""
-        if self._fatal is None:
-            try:
-                self._applied(self._graph.apply(batch))
-            except FleetError as error:
-                self._fail(error)
+        self._take(lambda: self._graph.apply(batch))
 
     def _others(self) -> None:
         """Apply what other processes have made durable."""
+        self._take(self._graph.catch_up)
+
+    def _take(self, apply: Callable[[], Sequence[Stored]]) -> None:
         if self._fatal is None:
             try:
-                self._applied(self._graph.catch_up())
+                self._applied(apply())
             except FleetError as error:
                 self._fail(error)
 
     def _applied(self, events: Sequence[Stored]) -> None:
         for stored in events:
+            if isinstance(stored.event, FleetStarted):  # this one's own, or that of one who took over
+                self._hold.check()
             if self._serving:
                 self._loop.react(stored)
             for listener in self._listeners:
                 listener(stored)
+        if self._graph.checkpoint_due:
+            self._hold.check()
         self._graph.tend()
 
     def _quiet(self) -> bool:
@@ -210,8 +189,17 @@ class Fleet:
             log("fleet.failed", error=error)
         self._stopped.set()
 
+    @property
+    def standing_by(self) -> bool:
+        """Whether it waits for the home's worker to end."""
+        return self._hold.standing_by
+
     def checkpoint(self) -> None:
-        """Commit the graph now; it does so by itself as often as the settings say."""
+        """Commit the graph now; it does so by itself as often as the settings say.
+
+        Raises: TakenOverError if another worker has the home now; LedgerError.
+        """
+        self._hold.check()
         self._graph.checkpoint(wait=True)
 
     def on(self, what: str | Callable[[Stored], None], fn: Callable[[Trace], Any] | None = None) -> None:
@@ -302,9 +290,9 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with ExitStack() as close:  # whatever goes wrong on the way, the home is let go
-            close.callback(self._home.release)
+            close.callback(self._hold.release)
             close.callback(self.ledger.close)
-            close.callback(self._graph.close)
+            close.callback(self._let_graph_go)
             self._watch.close()
             await self._sweeper.close()
             await self._keeper.close()
@@ -315,3 +303,14 @@ class Fleet:
             self._unsubscribe()
             del self._loop
         log("fleet.stopped")
+        if error is None and isinstance(self._fatal, TakenOverError):
+            raise self._fatal
+
+    def _let_graph_go(self) -> None:
+        try:
+            self._hold.check()
+        except TakenOverError as error:
+            self._fail(error)
+            self._graph.drop()
+        else:
+            self._graph.close()

@@ -23,6 +23,7 @@ from fleet.ledger.events import Erased, FleetStarted, UserForgotten
 from fleet.ledger.sqlite import BUSY_S, SqliteLedger
 from fleet.prompting.quote import quote
 from fleet.runtime.fleet import reducer_of
+from fleet.runtime.hold import Hold
 from fleet.runtime.home import Home
 from fleet.runtime.purge import mark_of, purge
 from fleet.runtime.verify import app_of
@@ -70,8 +71,9 @@ def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = 
     if path:
         import_app(path)
     with ExitStack() as undo:
-        home.hold()
-        undo.callback(home.release)
+        hold = Hold(home.path)
+        hold.take()
+        undo.callback(hold.release)
         undo.enter_context(changing_history(home.ledger_file))
         ledger = undo.enter_context(home.open_ledger())
         if not events_of(ledger, user) and not mark_of(home).exists():

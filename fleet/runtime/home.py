@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
-import sys
+import re
 from pathlib import Path
-from typing import Any
 
-from fleet.errors import HomeBusyError, HomeError
+from fleet.errors import HomeError
 from fleet.ledger.sqlite import SqliteLedger
 
-if sys.platform != "win32":
-    import fcntl
-
 __all__ = ["Home"]
+
+_GRAPH = re.compile(r"graph(-[1-9][0-9]*)?")
 
 
 class Home:
@@ -22,7 +19,6 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: Any = None
 
     @property
     def ledger_file(self) -> Path:
@@ -31,8 +27,22 @@ class Home:
 
     @property
     def graph_folder(self) -> Path:
-        """The graph's folder."""
-        return self.path / "graph"
+        """The graph's folder: `graph`, or `graph-2` and so on after a takeover."""
+        return self.graph_folders[-1]
+
+    @property
+    def next_graph_folder(self) -> Path:
+        """The folder after that one; not there yet."""
+        return self.path / f"graph-{_number(self.graph_folder.name) + 1}"
+
+    @property
+    def graph_folders(self) -> list[Path]:
+        """The folders that were the graph's and are still there, in order; the last one is today's."""
+        try:
+            names = [name for name in os.listdir(self.path) if _GRAPH.fullmatch(name)]  # noqa: PTH208 - names alone
+        except OSError:
+            names = []
+        return [self.path / name for name in sorted(names or ["graph"], key=_number)]
 
     def create(self) -> None:
         """Make the folder if it is not there, mode 0700.
@@ -72,30 +82,7 @@ class Home:
             raise HomeError(f"there is no fleet in {self.path}; start one with `fleet demo` or `fleet send`")
         return SqliteLedger.open(file, readonly=True)
 
-    def hold(self) -> None:
-        """Become the one worker of this home; the operating system lets go when the process ends, however it ends.
 
-        Raises: HomeBusyError that names the holder.
-        """
-        if sys.platform == "win32":  # the graph's own lock still keeps a second worker out
-            return
-        handle = (self.path / "worker.lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            handle.close()
-            raise HomeBusyError(
-                f"home {self.path} is held by another worker ({holder}); stop it or use --home"
-            ) from None
-        handle.truncate(0)
-        handle.write(f"pid {os.getpid()} on {socket.gethostname()}")
-        handle.flush()
-        self._lock = handle
-
-    def release(self) -> None:
-        """Let another worker have the home."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+def _number(name: str) -> int:
+    """Which one a graph's folder is: 1 for `graph`, 2 for `graph-2`."""
+    return int(name.partition("-")[2] or 1)

@@ -28,8 +28,9 @@ def keep_command(ledger_file: Path, live: Path, app: str) -> list[str]:
 class Keeper:
     """Looks after one open graph: commits in time, kept copies, a fresh file when the live one is worn.
 
-    `quiet` says, at any moment, whether no task has a durable object in its hands: only then the file is changed for
-    the fresh one; `failed` is told of what ends it. Begins when it is made, on the running event loop.
+    `check` raises once another worker has the home: then nothing is touched any more. `quiet` says, at any moment,
+    whether no task has a durable object in its hands: only then the file is changed for the fresh one; `failed` is told
+    of what ends it. Begins when it is made, on the running event loop.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Keeper:
         ledger_file: Path,
         app: str,
         settings: Settings,
+        check: Callable[[], None],
         quiet: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._graph, self._quiet, self._failed = graph, quiet, failed
+        self._graph, self._check, self._quiet, self._failed = graph, check, quiet, failed
         self._every_s, self._commits = settings.checkpoint_s, settings.compact_commits
         self._command = keep_command(ledger_file, graph.files.live, app)
         self._last = (graph.commits, graph.root.applied)
@@ -57,6 +59,7 @@ class Keeper:
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(self._every_s)
+            self._check()
             self._graph.tend()
             if self._keeping is not None and not self._keeping.done():
                 continue

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from fleet.graph.at_rest import at_rest
+from fleet.graph.files import GraphFiles
 from fleet.ledger.erase import scrub
 from fleet.ledger.sqlite import BUSY_S, SqliteLedger
 from fleet.log import log
@@ -25,10 +26,10 @@ def purge(home: Home, ledger: SqliteLedger, fresh: Path | None = None) -> None:
     The home must be held, and no graph of it open. Without `fresh` the next worker makes the graph from the ledger.
     Raises: LedgerError if other processes keep the ledger busy; call it again then.
     """
-    with at_rest(home.graph_folder.with_name("graph.work"), wait=True):  # a copy that is being made is finished first
+    with at_rest(GraphFiles(home.graph_folder).work, wait=True):  # a copy that is being made is finished first
         for path in home.path.iterdir():
             # Any folder that a graph was ever put into, under whatever name.
-            if path.is_dir() and (path.name == "graph" or path.name.startswith("graph.")) and path != fresh:
+            if path.is_dir() and (path.name == "graph" or path.name.startswith(("graph.", "graph-"))) and path != fresh:
                 shutil.rmtree(path)
         if fresh is not None:
             fresh.replace(home.graph_folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from fleet.errors import ConfigError
 from fleet.llm.base import Model
 from fleet.runtime.fleet import Fleet
 from fleet.runtime.queue import PushQueue
+from fleet.runtime.signals import stop_on_signals
 from fleet.settings import Settings
 
 __all__ = ["serve", "start_fleet", "start_fleet_async"]
@@ -68,25 +68,14 @@ async def start_fleet_async(
 
 async def serve(fleet: Fleet, push_queues: Sequence[PushQueue] = ()) -> None:
     """Run an open fleet until a signal or its `stop`. Signals need the main thread; elsewhere cancel the task."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        try:
-            loop.add_signal_handler(each, fleet.stop)
-        except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-            break
     feeds = [asyncio.create_task(queue.serve(fleet)) for queue in push_queues]
-    try:
-        await fleet.run()
-    finally:
-        for feed in feeds:
-            feed.cancel()
-        await asyncio.gather(*feeds, return_exceptions=True)
-        for each in signals:
-            try:
-                loop.remove_signal_handler(each)
-            except (NotImplementedError, RuntimeError, ValueError):
-                break
+    with stop_on_signals(fleet.stop):
+        try:
+            await fleet.run()
+        finally:
+            for feed in feeds:
+                feed.cancel()
+            await asyncio.gather(*feeds, return_exceptions=True)
 
 
 def _folder_of(dispatcher: MessageDispatcher) -> Path | None:

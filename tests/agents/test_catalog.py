@@ -8,7 +8,7 @@ from fleet import App, DialogAgent, MessageDispatcher
 from fleet.errors import ConfigError, WarmupError
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import render_prompt
-from fleet.runtime.fleet import load_catalog
+from fleet.runtime.load import load_catalog
 
 
 def look(q: str) -> str:

@@ -9,7 +9,7 @@ from fleet.llm.offline.worker_read import read_tools
 from fleet.llm.offline.worker_scripts import read_script
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import default_prompt, render_prompt
-from fleet.runtime.fleet import load_catalog
+from fleet.runtime.load import load_catalog
 from fleet.sandbox import parse_action
 
 ROLES = ("information_retriever", "schedule_assistant", "preferences_assistant", "sounding_board")

@@ -15,7 +15,7 @@ from fleet.ledger.events import MessageAccepted
 from fleet.llm.offline.printed import read_printed
 from fleet.prompting.quote import Untrusted, quote
 from fleet.routing.shown import show, show_plain
-from fleet.runtime.fleet import load_catalog
+from fleet.runtime.load import load_catalog
 from fleet.workers.conversation import messages_for, warm_up
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import MessageView, ThreadView
 from fleet.routing.decider import Decider
 from fleet.routing.facts import Facts, agent_views
-from fleet.runtime.fleet import load_catalog
+from fleet.runtime.load import load_catalog
 from fleet.settings import Settings
 
 NOW = datetime(2026, 11, 21, 0, 41, 44, tzinfo=UTC)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fleet.runtime.home import Home
@@ -96,6 +98,20 @@ def holds(home: Path, modules: Path, **settings: str) -> Running:
     assert send(home, "m-1", "hold this", **settings).returncode == 0
     worker.read_until("held")
     return worker
+
+
+def freeze(worker: Running, home: Path) -> None:
+    """Stop the process where it stands, but not in the middle of a write to the ledger, which it would keep locked."""
+    while True:
+        worker.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WNOWAIT)
+        with closing(sqlite3.connect(home / "ledger.db", timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                worker.signal(signal.SIGCONT)
+            else:
+                return
 
 
 def send(home: Path, message_id: str, text: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -118,7 +118,7 @@ def digests(home: Path, work: Path) -> tuple[str, str]:
     ledger = Home(home).read_ledger()
     try:
         found = []
-        for folder in (home / "graph", work):
+        for folder in (Home(home).graph_folder, work):
             graph = Graph(folder, ledger, reducer_of)
             found.append(graph.digest())
             graph.close()
