@@ -14,6 +14,7 @@ from fleet.errors import InputError, LedgerError
 from fleet.ledger.base import VerifyReport
 from fleet.ledger.copy import copy_ledger
 from fleet.ledger.sqlite import SqliteLedger
+from fleet.runtime.hold import Hold
 from fleet.runtime.home import Home
 
 __all__ = ["Restored", "backup", "restore"]
@@ -70,11 +71,8 @@ def restore(source: Path, home: Home, *, force: bool) -> Restored:
         raise InputError(
             f"home {home.path} holds a ledger{_extent(home)}; --force puts it aside and restores {source} in its place"
         )
-    home.hold()
-    try:
+    with Hold(home.path):
         before = _take(file, home)
-    finally:
-        home.release()
     return Restored(found, before)
 
 

@@ -71,9 +71,7 @@ def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = 
     if path:
         import_app(path)
     with ExitStack() as undo:
-        hold = Hold(home.path)
-        hold.take()
-        undo.callback(hold.release)
+        undo.enter_context(Hold(home.path))
         undo.enter_context(changing_history(home.ledger_file))
         ledger = undo.enter_context(home.open_ledger())
         if not events_of(ledger, user) and not mark_of(home).exists():

@@ -13,7 +13,8 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import IO, Any, Literal
+from types import TracebackType
+from typing import IO, Any, Literal, Self
 
 from fleet.errors import HomeBusyError, HomeError, TakenOverError
 from fleet.log import log
@@ -31,7 +32,10 @@ Held = Literal["refuse", "wait", "take over"]
 
 
 class Hold:
-    """One worker's hold on one home. `standing_by` is True while it waits for it."""
+    """One worker's hold on one home. `standing_by` is True while it waits for it.
+
+    `with Hold(home)` is for who may not run beside a worker: it has the hold within the block, or is refused.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home, self._file = home, home / "worker.lock"
@@ -139,6 +143,15 @@ class Hold:
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
     def _lock_now(self) -> bool:
         return fcntl is None or self._lock(fcntl.LOCK_NB)

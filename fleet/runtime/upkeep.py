@@ -13,6 +13,7 @@ from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
 from fleet.runtime.fleet import reducer_of
+from fleet.runtime.hold import Hold
 from fleet.runtime.home import Home
 from fleet.runtime.keeper import keep_command
 from fleet.runtime.verify import app_of
@@ -64,8 +65,7 @@ def rebuild_graph(home: Home, app: str = "") -> Rebuilt:
         path = app or app_of(ledger)
     if path:
         import_app(path)
-    home.hold()
-    try:
+    with Hold(home.path):
         files = GraphFiles(home.graph_folder)
         if files.live.is_dir():
             files.set_aside()
@@ -78,5 +78,3 @@ def rebuild_graph(home: Home, app: str = "") -> Rebuilt:
                 return Rebuilt(graph.root.applied, graph.digest(), seconds)
             finally:
                 graph.close()
-    finally:
-        home.release()
