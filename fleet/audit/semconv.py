@@ -57,7 +57,7 @@ CHAT: Final = "chat"
 INVOKE_AGENT: Final = "invoke_agent"
 EXECUTE_TOOL: Final = "execute_tool"
 
-# Events of a message's own span.
+# Events of a message's own span: the transitions that `fleet dispatch trace` tells of.
 REQUEST_CREATED: Final = "dispatch.request.created"
 DECISION_MADE: Final = "dispatch.decision.made"
 SCHEDULED: Final = "dispatch.scheduled"

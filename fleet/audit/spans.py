@@ -93,20 +93,15 @@ class _Trace:
         if decision.thread_id:
             events.append(Event(sem.SCHEDULED, at, _known({"fleet.job.id": decision.job_id})))
         elif decision.outcome == "human":
-            events.append(Event(sem.TAKEN_OVER, at, {"fleet.by": "person"}))
-        elif decision.outcome in ("error", "cancelled"):
-            events.append(Event(sem.FAILED, at, {sem.ERROR_TYPE: decision.outcome}))
+            events.append(Event(sem.TAKEN_OVER, at))
         else:
-            events.append(Event(sem.COMPLETED, at))
+            events.append(Event(sem.FAILED if decision.outcome == "error" else sem.COMPLETED, at))
         for step in self.followed.steps:
             if step.kind == FleetStarted.TYPE and step.at >= at:  # what was begun is finished by another process
-                taken = {"fleet.by": "worker", "fleet.pid": step.data["pid"]}
-                events.append(Event(sem.TAKEN_OVER, step.at, taken))
+                events.append(Event("fleet.worker.started", step.at, {"fleet.pid": step.data["pid"]}))
             elif step.kind == "turn.ended" and ended is not None:
                 name = sem.FAILED if ended.result in _FAILED else sem.COMPLETED
                 events.append(Event(name, step.at, {"fleet.result": ended.result}))
-            elif step.kind == "reply.failed":
-                events.append(Event(sem.FAILED, step.at, {sem.ERROR_TYPE: step.data["error"]}))
         return events
 
     def routing(self) -> list[Span]:

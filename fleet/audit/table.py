@@ -14,7 +14,7 @@ from fleet.ledger.events import Decision, MessageDecided
 
 __all__ = ["decision_line", "decision_table"]
 
-_TEXT = 40  # characters of a message
+_TEXT = 40  # characters of a message, or of a thread's name
 _WHERE = {"drop": "dropped", "error": "error", "human": "a person", "cancelled": "called off"}
 
 
@@ -48,7 +48,12 @@ def decision_line(stored: Stored) -> str:
 
 
 def _said(event: MessageDecided) -> str:
-    text = " ".join(event.text.split())
+    return _short(event.text)
+
+
+def _short(words: str) -> str:
+    """Somebody's words on one inert line; with … where they are cut."""
+    text = " ".join(words.split())
     return inert(text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…")
 
 
@@ -56,7 +61,7 @@ def _where(decision: Decision) -> str:
     if not decision.thread_id:
         return _WHERE.get(decision.outcome, decision.outcome)
     sign = "+ new" if decision.new_thread else "→"
-    title = f" {inert(decision.name)}" if decision.name else ""
+    title = f" {_short(decision.name)}" if decision.name else ""
     return f"{sign} {name(decision.thread_id)} {name(decision.agent)}{title}"
 
 

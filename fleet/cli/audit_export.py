@@ -74,7 +74,7 @@ def export_(
         rows = shown(found, redact=redact)
         if endpoint:
             sent = _send(endpoint, seen, rows, content=content)
-            click.echo(f"{found.count} messages, {sent} spans, to {name(endpoint)}")
+            click.echo(f"{found.count} message{'s' * (found.count != 1)}, {sent} spans, to {name(endpoint)}")
             return
         text = convert(seen, rows)
         if out is None:

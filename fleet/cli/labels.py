@@ -76,7 +76,7 @@ def cases_(folder: Path, since: str, redact: bool, as_json: bool, home: Path | N
     if as_json:
         print_json({"folder": str(folder), "cases": len(written), "was_wrong": wrong})
         return
-    click.echo(f"{len(written)} cases, {wrong} of them decided wrongly then, in {folder}")
+    click.echo(f"{len(written)} case{'s' * (len(written) != 1)}, {wrong} of them decided wrongly then, in {folder}")
 
 
 def _redacted(found: Iterator[LabelledCase]) -> Iterator[LabelledCase]:

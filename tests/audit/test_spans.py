@@ -22,6 +22,7 @@ from fleet.ledger.sqlite import SqliteLedger
 from fleet.llm.scripted import ScriptedModel
 from fleet.runtime.dispatches import cancel_now
 from fleet.runtime.home import Home
+from fleet.runtime.trace import TRACES, traces
 
 
 def trace(ledger: SqliteLedger, message_id: str, *, content: bool = False) -> list[Span]:
@@ -106,7 +107,7 @@ def test_every_span_lies_within_its_parent_and_has_ids_of_its_own(ledger: Sqlite
         ("m-spam", ["completed"], ""),
         ("m-gate-error", ["failed"], "the gate ended it as an error"),
         ("m-worker-down", ["scheduled", "failed"], "the turn ended as failed"),
-        ("m-unreachable", ["scheduled", "completed", "failed"], "the reply was not delivered"),
+        ("m-unreachable", ["scheduled", "completed"], "the reply was not delivered"),
     ],
 )
 def test_the_events_of_a_dispatch(ledger: SqliteLedger, message_id: str, expected: list[str], error: str) -> None:
@@ -116,6 +117,13 @@ def test_the_events_of_a_dispatch(ledger: SqliteLedger, message_id: str, expecte
     assert spans[0].error == error
     made = spans[0].events[1].attributes
     assert made["fleet.by"] in ("model", "gate", "fallback")
+    told = [(each.name, each.at) for each in traces(ledger, message=message_id)]
+    assert [(each.name, each.at) for each in spans[0].events] == told, "as `fleet dispatch trace` tells it"
+
+
+def test_the_events_have_the_names_that_transitions_have() -> None:
+    ours = {value for value in vars(semconv).values() if str(value).startswith("dispatch.")}
+    assert ours == set(TRACES)
 
 
 def test_answers_with_verdicts_tokens_and_errors(ledger: SqliteLedger) -> None:
@@ -211,7 +219,7 @@ async def test_a_turn_of_several_messages_is_whole_in_one_trace(tmp_path: Path) 
     assert [span.name for span in second if span.parent == linked.part] == []
 
 
-async def test_a_turn_that_another_process_finished_was_taken_over(tmp_path: Path) -> None:
+async def test_a_turn_that_another_process_finished_says_so(tmp_path: Path) -> None:
     slow = ScriptedModel(work, name="test:worker", latency_s=60.0)
     async with audited_fleet(tmp_path, slow, drain_s=0.01) as fleet:
         asked = asyncio.Event()
@@ -224,8 +232,7 @@ async def test_a_turn_that_another_process_finished_was_taken_over(tmp_path: Pat
         await fleet.idle()
     with Home(tmp_path).read_ledger() as ledger:
         spans = trace(ledger, "m-1")
-    assert events(spans)[-2:] == ["dispatch.taken_over", "dispatch.completed"]
-    assert spans[0].events[-2].attributes["fleet.by"] == "worker"
+    assert events(spans)[-2:] == ["fleet.worker.started", "dispatch.completed"]
 
 
 async def test_an_explicit_dispatch_has_a_trace_too(tmp_path: Path) -> None:
@@ -239,8 +246,8 @@ async def test_an_explicit_dispatch_has_a_trace_too(tmp_path: Path) -> None:
         await fleet.idle()
     with Home(tmp_path).read_ledger() as ledger:
         called_off, done = trace(ledger, off.id), trace(ledger, made.id)
-    assert events(called_off)[-1] == "dispatch.failed"
-    assert events(done)[2:] == ["dispatch.scheduled", "dispatch.taken_over", "dispatch.completed"]
+    assert "dispatch.failed" in events(called_off)  # it was in its thread's line, and its turn ended with that
+    assert events(done)[2:] == ["dispatch.scheduled", "fleet.worker.started", "dispatch.completed"]
     assert done[0].attributes["fleet.by"] == "dispatch"
     assert done[0].attributes["fleet.gate"] == "ben"
     assert [span.name for span in done if span.name.startswith("chat ")] == ["chat test:worker"]

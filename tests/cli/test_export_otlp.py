@@ -83,7 +83,7 @@ def test_a_collector_gets_the_same_spans(day: Path) -> None:
 def test_only_what_is_asked_for_goes_to_a_path_of_its_own(day: Path) -> None:
     with Collector() as collector:
         done = export(day, "--endpoint", f"{collector.url}/otlp/in", "--user", "ana", "--action", "dispatch_to")
-        assert done.stdout.startswith("1 messages, ")
+        assert done.stdout.startswith("1 message, ")
         assert collector.paths == ["/otlp/in"]
         roots = [each for each in collector.spans() if not each.parent_span_id]
     assert [each.trace_id.hex() for each in roots] == [f"{trace_id('m-friday'):032x}"]
