@@ -5,6 +5,7 @@
     ├── InputError                  2  something a person or caller passed in is refused; nothing was written
     ├── InboxFullError             75  as many messages wait as may; nothing was written, try again in `retry_after` s
     ├── ReceiverError              75  who should take an export cannot be reached; try again later
+    ├── GrantError                  2  a token is missing, expired, for another audience, or not one of ours
     ├── HomeError                   2  the home folder cannot be used
     │   └── HomeBusyError           2  another worker holds the home
     ├── LedgerError                 2  the ledger cannot be read or written
@@ -31,6 +32,7 @@ __all__ = [
     "ActionRejected",
     "ConfigError",
     "FleetError",
+    "GrantError",
     "GraphError",
     "HomeBusyError",
     "HomeError",
@@ -87,6 +89,10 @@ class ReceiverError(FleetError):
     """Who should take the export cannot be reached."""
 
     exit_code = 75
+
+
+class GrantError(FleetError):
+    """The token is missing, expired, for another audience, or not one of ours."""
 
 
 class HomeError(FleetError):

@@ -33,7 +33,7 @@ class Row:
 
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
-_SECRET = frozenset({"anthropic_api_key"})
+_SECRET = frozenset({"anthropic_api_key", "token_secret"})
 _MAY_BE_ZERO = frozenset({"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb"})
 
 ROWS = (
@@ -89,6 +89,9 @@ ROWS = (
     Row("compact_commits", 300, "commits", "After so many the graph is kept once more, and goes on in a fresh file."),
     Row("retention_days", 90.0, "days", "A thread in which so long nothing happened is moved by `fleet archive`."),
     Row("drain_s", 30.0, "seconds", "How long SIGTERM waits for the turns in flight."),
+    Row("token_secret", "", "secret", "Signs and checks the HTTP API's tokens (HS256); 32 bytes or more."),
+    Row("token_key", "", "file", "Or an Ed25519 key, PEM (EdDSA); a public one checks and does not sign."),
+    Row("token_audience", "fleet", "", "The audience that tokens are for."),
     Row("otel_endpoint", "", "URL", "Collector that a worker sends traces to; empty: none. Needs the extra otel."),
     Row("log_redact", 0, "0 or 1", "1: log lines without names, e-mail addresses, phone and card numbers."),
 )
@@ -133,6 +136,9 @@ class Settings:
     compact_commits: int = 300
     retention_days: float = 90.0
     drain_s: float = 30.0
+    token_secret: str = ""
+    token_key: str = ""
+    token_audience: str = "fleet"  # noqa: S105 - a name, no secret
     otel_endpoint: str = ""
     log_redact: int = 0
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "inbox": ("fleet.cli.queues:inbox", "Messages that wait, and dead letters: list, put back, drop."),
     "outbox": ("fleet.cli.queues:outbox", "Replies that are not delivered: list, put back."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
+    "token": ("fleet.cli.token:token", "Sign a token for a client of the HTTP API."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),
     "why": ("fleet.cli.why:why", "Say why a message went where it did."),
     "audit": ("fleet.cli.audit:audit", "List every decision in order."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models_line", "worker"]
 
+Listener = Callable[[Fleet], AbstractAsyncContextManager[str]]
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -34,6 +36,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @app_option
 @click.option("--concurrency", type=click.IntRange(min=1), help="Messages and turns at the same time [50].")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--http", default="", metavar="HOST:PORT", help="Serve the HTTP API here too; port 0 takes a free one.")
 @click.option("--standby", is_flag=True, help="If another worker has the home, wait until it ends, then go on for it.")
 @click.option(
     "--takeover", is_flag=True, help="If another worker has the home, go on for it now; it can write no more."
@@ -44,6 +47,7 @@ def worker(
     app: str,
     concurrency: int | None,
     log_level: str,
+    http: str,
     standby: bool,
     takeover: bool,
     unchecked: bool,
@@ -63,10 +67,20 @@ def worker(
         raise click.UsageError("--standby waits for a worker and --takeover does not; choose one.")
     held: Held = "wait" if standby else "take over" if takeover else "refuse"
     collector = receiver(settings.otel_endpoint, "FLEET_OTEL_ENDPOINT") if settings.otel_endpoint else None
-    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings, held, collector))
+    listen = _listener(http, settings) if http else None
+    asyncio.run(_serve(app_for(app, settings, check_warmup=not unchecked), settings, held, collector, listen))
 
 
-async def _serve(app: App, settings: Settings, held: Held, collector: Receiver | None) -> None:
+def _listener(address: str, settings: Settings) -> Listener:
+    """What serves the HTTP API of a fleet once it is open; keys and address are looked at now. Raises: ConfigError."""
+    from fleet.web.grants import Issuer  # an extra
+    from fleet.web.serve import address_of, listening
+
+    issuer, (host, port) = Issuer(settings), address_of(address)
+    return lambda fleet: listening(fleet, issuer, host, port)
+
+
+async def _serve(app: App, settings: Settings, held: Held, collector: Receiver | None, listen: Listener | None) -> None:
     fleet = Fleet(app, settings, held=held)
     serving = asyncio.current_task()
     gave_up = False
@@ -85,7 +99,11 @@ async def _serve(app: App, settings: Settings, held: Held, collector: Receiver |
                     fleet.on(after.enter_context(closing(_traces(collector, settings))))
                 on = f"{settings.home} with {models_line(fleet)}"
                 click.echo(f"fleet: serving {app.path} on {on}; pid {os.getpid()}", err=True)
-                await fleet.run()
+                async with AsyncExitStack() as serving_http:
+                    if listen is not None:
+                        url = await serving_http.enter_async_context(listen(fleet))
+                        click.echo(f"fleet: HTTP API on {url}", err=True)
+                    await fleet.run()
         except asyncio.CancelledError:
             if not gave_up:
                 raise

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from fleet.agents.app import App
 from fleet.agents.tool import reducers
-from fleet.errors import ConfigError, FleetError, GraphError, InputError, TakenOverError
+from fleet.errors import FleetError, GraphError, InputError, TakenOverError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Stored
 from fleet.ledger.events import Assignment, FleetStarted
@@ -208,11 +208,7 @@ class Fleet:
         `fleet.on("dispatch.completed", fn)` calls `fn` with the `Trace` of each such transition instead; the names are
         `fleet.runtime.trace.TRACES`. Raises: ConfigError for another name.
         """
-        if isinstance(what, str):
-            if fn is None:
-                raise ConfigError(f"on({what!r}) needs a function to call")
-            what = told(what, fn)
-        self._listeners.append(what)
+        self._listeners.append(told(what, fn) if isinstance(what, str) else what)
 
     async def accept(self, message: Any) -> Accepted:
         """Make a message durable in the inbox; routing follows by itself. `message`: see `as_message`.
@@ -245,11 +241,17 @@ class Fleet:
         it is durable; with mode="sync" once it has ended.
         Raises: InputError for an agent that is not declared, or what intake refuses; InboxFullError; LedgerError.
         """
+        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by)
+        message = Message(user, text, id, metadata=metadata or {}, dispatch=asked)
+        return await self.assign(message, wait=mode == "sync")
+
+    async def assign(self, message: Message, *, wait: bool = False) -> Dispatch:
+        """The same for a message that carries its `Assignment` already."""
+        agent = message.dispatch.agent if message.dispatch else ""
         if agent and agent not in self._catalog.roles:
             raise InputError(f"no agent {agent!r} is declared; there are {', '.join(self._catalog.roles)}")
-        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by)
-        sent = await self.accept(Message(user, text, id, metadata=metadata or {}, dispatch=asked))
-        if mode == "sync":
+        sent = await self.accept(message)
+        if wait:
             await self.reply_to(sent.message_id)
         return find_dispatch(self.ledger, sent.message_id)
 

@@ -107,11 +107,13 @@ def traces(
                 yield each
 
 
-def told(name: str, fn: Callable[[Trace], Any]) -> Callable[[Stored], None]:
+def told(name: str, fn: Callable[[Trace], Any] | None) -> Callable[[Stored], None]:
     """A listener for applied events that tells `fn` of the transitions of this name. What `fn` raises is logged.
 
-    Raises: ConfigError for a name that no transition has.
+    Raises: ConfigError for a name that no transition has, or without a function.
     """
+    if fn is None:
+        raise ConfigError(f"on({name!r}) needs a function to call")
     if name not in TRACES:
         raise ConfigError(f"there is no trace event {name!r}; there are {', '.join(TRACES)}")
 

@@ -102,6 +102,7 @@ class Worker:
                 return
             await self._start(job)
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
+        await self._call_off(job)  # it may have come while the turn's beginning was recorded
         while len(job.turn_ids):
             await self._step(job, transcript)
             await self._call_off(job)

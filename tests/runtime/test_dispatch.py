@@ -23,7 +23,7 @@ from support.fleets import (
 from fleet import App, DialogAgent, DispatchAction, DispatchResult, Message, ToolContext, tool
 from fleet.audit.explain import explain
 from fleet.errors import ConfigError, InputError
-from fleet.ledger.events import TurnEnded
+from fleet.ledger.events import TurnEnded, TurnStarted
 from fleet.runtime.dispatches import again, cancel_now, dispatches, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.intake import accept_now
@@ -276,6 +276,26 @@ async def test_a_dispatch_is_called_off_while_its_turn_asks_a_model(tmp_path):
     assert answered == ["third"]
     live, rebuilt = digests(home, tmp_path / "again")
     assert live == rebuilt
+
+
+async def test_a_dispatch_is_called_off_while_its_turn_begins(tmp_path, monkeypatch):
+    """Between the moment that a turn takes a message up and the model's being asked."""
+
+    async def never(request):
+        await asyncio.Event().wait()
+
+    async with open_fleet(tmp_path / "home", two(), models=scripted(no_model, never)) as fleet:
+        write = fleet._pen.write
+
+        async def interrupted(draft):
+            if isinstance(draft.events[0], TurnStarted):
+                await asyncio.to_thread(cancel_now, fleet.ledger, "d-1", by="ops")
+            return await write(draft)
+
+        monkeypatch.setattr(fleet._loop.turns._worker, "_write", interrupted)
+        done = await fleet.dispatch("helper", user="ana", text="hi", id="d-1", mode="sync")
+        assert (done.state, done.reason) == ("cancelled", "called off by ops")
+        await fleet.idle()
 
 
 async def test_what_is_called_off_without_a_worker_ends_when_one_starts(tmp_path):
