@@ -16,7 +16,8 @@ from fleet.version import __version__
 if TYPE_CHECKING:
     from fleet.agents.agent import Agent, DialogAgent, MessageDispatcher, SupervisedAgent, create_tool
     from fleet.agents.app import App
-    from fleet.agents.tool import AppEvent, ToolContext, reducer, tool
+    from fleet.agents.context import AppEvent, ToolContext, reducer
+    from fleet.agents.tool import tool
     from fleet.errors import FleetError, ToolError
     from fleet.graph.db import db0, memo
     from fleet.routing.gates import DispatchAction, Dispatcher, DispatchResult
@@ -58,7 +59,8 @@ __all__ = [
 _HOMES = {
     "fleet.agents.agent": ("Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"),
     "fleet.agents.app": ("App",),
-    "fleet.agents.tool": ("AppEvent", "ToolContext", "reducer", "tool"),
+    "fleet.agents.context": ("AppEvent", "ToolContext", "reducer"),
+    "fleet.agents.tool": ("tool",),
     "fleet.errors": ("FleetError", "ToolError"),
     "fleet.graph.db": ("db0", "memo"),
     "fleet.routing.gates": ("DispatchAction", "DispatchResult", "Dispatcher"),

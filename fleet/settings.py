@@ -63,7 +63,8 @@ ROWS = (
     Row("worker_max_tokens", 4096, "tokens", "Room for one answer of a worker, thinking included."),
     Row("model_timeout_s", 60.0, "seconds", "Longest wait for one model call, the client's own retries included."),
     Row("model_retries", 2, "retries", "How often the provider's client tries again after 408, 409, 429 and 5xx."),
-    Row("tool_timeout_s", 60.0, "seconds", "Longest run of one asynchronous tool call."),
+    Row("tool_timeout_s", 60.0, "seconds", "Longest run of one tool call."),
+    Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
     Row("delivery_attempts", 5, "attempts", "Tries to hand a reply to its channel before it is set aside as failed."),
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it."),
     Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
@@ -121,6 +122,7 @@ class Settings:
     model_timeout_s: float = 60.0
     model_retries: int = 2
     tool_timeout_s: float = 60.0
+    confirm_s: float = 3600.0
     delivery_attempts: int = 5
     delivery_backoff_s: float = 1.0
     max_message_bytes: int = 65536

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ class App:
     every message is the router's;
     `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
-    found; `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as
-    `20/min` how many messages of one user are taken. `path` is the MODULE:ATTR that it was imported by, "" if it was
-    built on the spot.
+    found; `permissions_of(user)` gives the permissions that the user's tool calls have;
+    `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
+    many messages of one user are taken. `path` is the MODULE:ATTR that it was imported by, "" if it was built on the
+    spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
 
@@ -43,6 +44,7 @@ class App:
         on_result: Callable[..., Any] | None = None,
         allowed_targets: Callable[[Any], Iterable[str] | None] | None = None,
         user_quota: str = "",
+        permissions_of: Callable[[str], Container[str]] | None = None,
     ) -> None:
         self.name = name
         declared = tuple(agents)
@@ -77,6 +79,7 @@ class App:
         self.on_result = on_result
         self.allowed_targets = allowed_targets
         self.user_quota = user_quota
+        self.permissions_of = permissions_of
 
     def __repr__(self) -> str:
         return f"App(name={self.name!r}, agents=[{', '.join(self.agents)}])"

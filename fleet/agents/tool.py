@@ -10,85 +10,42 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeVar, get_type_hints, overload
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 import docstring_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from fleet.agents.aside import run_aside
+from fleet.agents.context import ToolContext
 from fleet.errors import ConfigError, ToolError
 
-__all__ = ["AppEvent", "Effect", "Tool", "ToolContext", "reducer", "reducers", "tool"]
+__all__ = ["Approver", "Confirm", "Effect", "Question", "Tool", "tool"]
 
 Effect = Literal["read", "write", "external"]
+Approver = Literal["user", "operator"]
+Confirm = Literal["never", "always"] | Callable[[Mapping[str, Any], ToolContext], bool]
+Question = str | Callable[[Mapping[str, Any]], str]
 F = TypeVar("F", bound=Callable[..., Any])
 _ANY = TypeAdapter(Any)
+_ASKED = {
+    "user": " The person is asked when it is called; do not ask before.",
+    "operator": " A person on the staff is asked when it is called.",
+}
 
 
-class AppEvent(BaseModel):
-    """An application's own event: subclass it, name it, give it fields, register a `@reducer` for it.
+@dataclass(frozen=True)
+class _Declared:
+    """What `@tool` was given. `confirm` None means what the effect asks for."""
 
-    `NAME` is for ever (it is what the ledger holds); `VERSION` rises when the fields change.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    NAME: ClassVar[str] = ""
-    VERSION: ClassVar[int] = 1
-
-
-Reducer = Callable[[Any, Any], None]
-_REDUCERS: dict[str, tuple[type[AppEvent], Reducer]] = {}
-
-
-def reducer(event: type[AppEvent]) -> Callable[[Reducer], Reducer]:
-    """Register the function that applies `event` to the application's durable state: `fn(state, event) -> None`.
-
-    `state` is the durable dict of the application. The function must be pure: no clock, no randomness, no I/O; it is
-    called once when the event happens, and again whenever the graph is rebuilt.
-    Raises: ConfigError if the event has no NAME or another class took it.
-    """
-
-    def register(fn: Reducer) -> Reducer:
-        if not event.NAME:
-            raise ConfigError(f'{event.__qualname__} needs a NAME, such as NAME = "shop.order_placed"')
-        known = _REDUCERS.get(event.NAME)
-        if known and (known[0].__module__, known[0].__qualname__) != (event.__module__, event.__qualname__):
-            raise ConfigError(f"two application events are named {event.NAME!r}; names are for ever and unique")
-        _REDUCERS[event.NAME] = (event, fn)
-        return fn
-
-    return register
-
-
-def reducers() -> Mapping[str, tuple[type[AppEvent], Reducer]]:
-    """Every registered reducer by event name."""
-    return _REDUCERS
-
-
-@dataclass
-class ToolContext:
-    """What a tool call knows about itself; injected, never visible to the model.
-
-    `state` is the application's durable dict: read it, never assign to it; change it with `emit`.
-    `idempotency_key` is the same for every try of the same call; `metadata` is what the job's dispatch gave it.
-    """
-
-    user: str
-    thread_id: str
-    job_id: str
-    call_id: str
-    idempotency_key: str
-    now: datetime
-    state: Any
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    emitted: list[AppEvent] = field(default_factory=list)
-
-    def emit(self, event: AppEvent) -> None:
-        """Record an application event together with this call's result: both happen, once, or neither."""
-        if event.NAME not in _REDUCERS:
-            raise ToolError(f"no @reducer is registered for {event.NAME or type(event).__qualname__!r}")
-        self.emitted.append(event)
+    effect: Effect = "external"
+    confirm: Confirm | None = None
+    idempotent: bool = False
+    permission: str = ""
+    approver: Approver = "user"
+    question: Question = ""
+    timeout_s: float | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +56,11 @@ class Tool:
     description: str
     fn: Callable[..., Any]
     effect: Effect
+    confirm: Confirm
+    idempotent: bool
+    permission: str
+    approver: Approver
+    question: Question
     timeout_s: float | None
     arguments: type[BaseModel]
     context_name: str
@@ -113,7 +75,8 @@ class Tool:
 
     def as_block(self) -> dict[str, Any]:
         """The tool as the Messages API declares it."""
-        text = f"{self.description}\nEffect: {self.effect}."
+        asked = "" if self.confirm == "never" else _ASKED[self.approver]
+        text = f"{self.description}\nEffect: {self.effect}.{asked}"
         return {"name": self.name, "description": text, "input_schema": dict(self.input_schema)}
 
     def bind(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,15 +91,27 @@ class Tool:
             raise ToolError(f"{self.name} was not run: {wrong}") from None
         return {name: getattr(model, name) for name in type(model).model_fields}
 
+    def asks_for(self, arguments: Mapping[str, Any], context: ToolContext) -> bool:
+        """Whether somebody has to approve this call first; a `confirm` function that raises does not say no."""
+        if not callable(self.confirm):
+            return self.confirm == "always"
+        try:
+            return bool(self.confirm(arguments, context))
+        except Exception:
+            return True
+
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         """Run the tool on arguments that `bind` gave; the result as the text that the model is told.
 
-        A plain function runs on the event loop's thread, where the graph may be read; keep it short, or make it async.
+        An async function runs on the event loop, a plain one in a thread of its own.
         """
         extra = {self.context_name: context} if self.context_name else {}
-        result = self.fn(**arguments, **extra)
-        if inspect.isawaitable(result):
-            result = await result
+        if inspect.iscoroutinefunction(self.fn):
+            result = await self.fn(**arguments, **extra)
+        else:
+            result = await run_aside(self.fn, arguments, self.context_name, context)
+            if inspect.isawaitable(result):
+                result = await result
         return (
             result if isinstance(result, str) else json.dumps(_ANY.dump_python(result, mode="json"), ensure_ascii=False)
         )
@@ -149,38 +124,49 @@ class Tool:
         """
         if isinstance(fn, Tool):
             return fn
-        marked: tuple[Effect, float | None, str] = getattr(fn, "__fleet_tool__", ("external", None, ""))
-        effect, timeout_s, name = marked
-        return _build(fn, effect, timeout_s, name)
+        return _build(fn, getattr(fn, "__fleet_tool__", _Declared()))
 
 
 @overload
 def tool(fn: F) -> F: ...
 @overload
-def tool(*, effect: Effect = "external", timeout_s: float | None = None, name: str = "") -> Callable[[F], F]: ...
 def tool(
-    fn: F | None = None, *, effect: Effect = "external", timeout_s: float | None = None, name: str = ""
-) -> F | Callable[[F], F]:
+    *,
+    effect: Effect = "external",
+    confirm: Confirm | None = None,
+    idempotent: bool = False,
+    permission: str = "",
+    approver: Approver = "user",
+    question: Question = "",
+    timeout_s: float | None = None,
+    name: str = "",
+) -> Callable[[F], F]: ...
+def tool(fn: F | None = None, **options: Any) -> F | Callable[[F], F]:
     """Mark a function as a tool and say what it does to the world; the function itself stays callable.
 
-    `timeout_s` bounds an async tool (default: the setting tool_timeout_s).
+    `confirm`: `never`, `always` or `fn(arguments, context) -> bool`, whether a person has to approve a call before it
+    runs; the default is `always` for write and external, `never` for read. `approver` says whose word counts: `user`
+    (whoever the thread belongs to, or an operator) or `operator` alone; `question` is what is asked, a format string
+    over the arguments ("Move the shift from {day} to {new_day}?") or a function of them.
+    `idempotent`: calling again with the same idempotency key is the same as calling once, so a call that a crash cut
+    off runs again. `permission` is what the user must have. `timeout_s` bounds a call (default: the setting
+    tool_timeout_s).
     Raises: ConfigError as `Tool.of` does, at once.
     """
 
     def mark(f: F) -> F:
-        if effect not in ("read", "write", "external"):
-            raise ConfigError(f"tool {f.__name__}: effect must be read, write or external, not {effect!r}")
-        f.__fleet_tool__ = (effect, timeout_s, name)  # type: ignore[attr-defined]
+        f.__fleet_tool__ = _Declared(**options)  # type: ignore[attr-defined]
         Tool.of(f)
         return f
 
     return mark if fn is None else mark(fn)
 
 
-def _build(fn: Callable[..., Any], effect: Effect, timeout_s: float | None, name: str) -> Tool:
-    name = name or getattr(fn, "__name__", "")
+def _build(fn: Callable[..., Any], declared: _Declared) -> Tool:
+    name = declared.name or getattr(fn, "__name__", "")
     if not name.isidentifier():
         raise ConfigError(f"a tool needs a name; {fn!r} has none (a lambda cannot be a tool)")
+    confirm = _checked(name, declared)
     doc = docstring_parser.parse(inspect.getdoc(fn) or "")
     about = {p.arg_name: p.description or "" for p in doc.params}
     try:
@@ -201,9 +187,29 @@ def _build(fn: Callable[..., Any], effect: Effect, timeout_s: float | None, name
             default = ... if parameter.default is parameter.empty else parameter.default
             said = about.get(parameter.name)
             fields[parameter.name] = (hint, Field(default, description=said) if said else Field(default))
+    try:
+        if isinstance(declared.question, str):
+            declared.question.format(**dict.fromkeys(fields, ""))
+    except (LookupError, ValueError, AttributeError):
+        raise ConfigError(f"tool {name}: question {declared.question!r} names something that is no argument") from None
     arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
     schema = arguments.model_json_schema()
     for part in (schema, *schema.get("properties", {}).values()):
         part.pop("title", None)
     text = " ".join(filter(None, (doc.short_description, doc.long_description))) or name.replace("_", " ")
-    return Tool(name, text, fn, effect, timeout_s, arguments, context_name, schema)
+    return Tool(
+        name, text, fn, declared.effect, confirm, declared.idempotent, declared.permission, declared.approver,
+        declared.question, declared.timeout_s, arguments, context_name, schema,
+    )  # fmt: skip
+
+
+def _checked(name: str, declared: _Declared) -> Confirm:
+    """The `confirm` in force. Raises: ConfigError for an option that is none."""
+    if declared.effect not in ("read", "write", "external"):
+        raise ConfigError(f"tool {name}: effect must be read, write or external, not {declared.effect!r}")
+    if declared.approver not in ("user", "operator"):
+        raise ConfigError(f"tool {name}: approver must be user or operator, not {declared.approver!r}")
+    confirm: Confirm = declared.confirm or ("never" if declared.effect == "read" else "always")
+    if confirm not in ("never", "always") and not callable(confirm):
+        raise ConfigError(f"tool {name}: confirm must be never, always or a function, not {confirm!r}")
+    return confirm

@@ -28,6 +28,8 @@ COMMANDS = {
     "dispatch": ("fleet.cli.dispatch:dispatch", "Assign work to an agent without a routing model."),
     "inbox": ("fleet.cli.queues:inbox", "Messages that wait, and dead letters: list, put back, drop."),
     "outbox": ("fleet.cli.queues:outbox", "Replies that are not delivered: list, put back."),
+    "confirm": ("fleet.cli.confirm:confirm", "Approve or refuse tool calls that wait for a person."),
+    "jobs": ("fleet.cli.jobs:jobs", "Settle calls that a crash or a timeout cut off."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
     "token": ("fleet.cli.token:token", "Sign a token for a client of the HTTP API."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),

@@ -16,7 +16,7 @@ _LEAVE_DAYS = 28  # a year, as the handbook's page on leave says
 
 
 @tool(effect="read")
-def lookup_account_state(
+async def lookup_account_state(
     context: ToolContext,
     topic: Literal["shifts", "leave", "requests", "pay"],
     week: Literal["this", "next"] = "this",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from fleet import ToolContext, ToolError, tool
@@ -10,21 +11,26 @@ from fleet.demo.office import PreferencesChanged, preferences_of
 __all__ = ["read_preferences", "update_preferences"]
 
 
+def _question(arguments: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in arguments.items() if value is not None)
+    return f"Shall I save this: {told}?"
+
+
 @tool(effect="read")
-def read_preferences(context: ToolContext) -> dict[str, Any]:
+async def read_preferences(context: ToolContext) -> dict[str, Any]:
     """Read how the person's preferences are set: reminders, preferred shift, digest."""
     return preferences_of(context.state, context.user)
 
 
-@tool(effect="write")
-def update_preferences(
+@tool(effect="write", question=_question)
+async def update_preferences(
     context: ToolContext,
     channel: Literal["email", "sms", "app"] | None = None,
     reminder_minutes: int | None = None,
     preferred_shift: Literal["early", "late", "either"] | None = None,
     digest: Literal["daily", "weekly", "never"] | None = None,
 ) -> str:
-    """Change the person's preferences, once they have said yes to exactly this change; what is left out stays.
+    """Save a change of the person's preferences; what is left out stays.
 
     Args:
         channel: how reminders arrive: email (mail), sms (text message, text me), app (push)

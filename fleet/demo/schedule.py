@@ -13,7 +13,7 @@ __all__ = ["find_availability", "propose_time_change", "submit_request"]
 
 
 @tool(effect="read")
-def find_availability(context: ToolContext, day: str) -> str:
+async def find_availability(context: ToolContext, day: str) -> str:
     """Find the person's shift on a day and the days of that week that are still free.
 
     Args:
@@ -32,7 +32,7 @@ def find_availability(context: ToolContext, day: str) -> str:
 
 
 @tool(effect="read")
-def propose_time_change(context: ToolContext, day: str, new_day: str) -> str:
+async def propose_time_change(context: ToolContext, day: str, new_day: str) -> str:
     """Work out the move of a shift to another day and check it against the rules; nothing is submitted.
 
     Args:
@@ -46,9 +46,9 @@ def propose_time_change(context: ToolContext, day: str, new_day: str) -> str:
     return f"{what} would move from {spoken(shift.day)} to {spoken(target)}; the rules allow it."
 
 
-@tool(effect="write")
-def submit_request(context: ToolContext, day: str, new_day: str) -> str:
-    """Submit the request to move a shift, once the person has said yes to exactly this move.
+@tool(effect="write", question="Shall I submit this request: move the shift of {day} to {new_day}?")
+async def submit_request(context: ToolContext, day: str, new_day: str) -> str:
+    """Submit the request to move a shift.
 
     Args:
         day: day of the shift to move, as YYYY-MM-DD or a weekday

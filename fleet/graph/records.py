@@ -87,12 +87,17 @@ class JobRecord:
     Messages API; `waiting` the routed messages that no turn has taken up yet, each a JSON object with id and text;
     `turn_ids` those that the open turn answers, empty between turns; `metadata` is the JSON object that the newest
     dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id and
-    reason.
+    reason. `pending` holds the confirmations that nobody has answered, `settled` what people have said and no turn has
+    taken up, `turn_settled` the keys that the open turn took up, all as JSON.
     """
 
     version: int = 0
     turn: int = 0
+    open: bool = False
     status: str = "waiting"
+    pending: str = "[]"
+    settled: str = "[]"
+    turn_settled: str = "[]"
     turn_transcript: str = ""
     turn_steps: int = 0
     stop_reason: str = ""

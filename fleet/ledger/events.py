@@ -17,8 +17,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field
-
 from fleet.errors import LedgerError
 from fleet.ledger.assignment import Assignment
 from fleet.ledger.decision import Attempt, Candidate, Decision, Record
@@ -39,17 +37,28 @@ from fleet.ledger.message_events import (
     MessageAccepted,
     MessageDecided,
 )
+from fleet.ledger.turn_events import (
+    AppEventRecorded,
+    CallResolved,
+    ConfirmationAsked,
+    ConfirmationSettled,
+    ModelAnswered,
+    ToolIntended,
+    ToolReturned,
+    TurnEnded,
+    TurnResult,
+    TurnStarted,
+)
 from fleet.ledger.user_events import Erased, UserForgotten
 
 __all__ = [
-    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "Candidate",
-    "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted",
-    "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
-    "ModelAnswered", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned",
-    "TurnEnded", "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "CallResolved",
+    "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled", "DispatchCancelled",
+    "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead", "MessageDecided",
+    "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered", "ReplyFailed",
+    "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
+    "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
-
-TurnResult = Literal["success", "blocked", "need_input", "failed"]
 
 
 class FleetStarted(Event):
@@ -86,108 +95,6 @@ class AgentRetired(Event):
     TYPE = "agent.retired"
     role: str
     open_threads: int = 0
-
-
-class TurnStarted(Event):
-    """A job woke up to answer these messages. Stream: job:ID.
-
-    `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
-    conversation; `trouble` says why the warmup that ran was the default one.
-    """
-
-    TYPE = "turn.started"
-    job_id: str
-    thread_id: str
-    turn: int
-    message_ids: tuple[str, ...]
-    transcript: str = ""
-    prompt: str = ""
-    prompt_name: str = ""
-    trouble: str = ""
-    history: int = 0
-
-    def blobs(self) -> tuple[str, ...]:
-        return (self.transcript, self.prompt)
-
-
-class ModelAnswered(Event):
-    """One model call of a turn; `content` holds the blocks as the Messages API spells them. Stream: job:ID."""
-
-    TYPE = "step.model"
-    job_id: str
-    turn: int
-    content: tuple[dict[str, Any], ...]
-    stop_reason: str
-    model: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost_usd: float = 0.0
-    latency_us: int = 0
-
-
-class ToolIntended(Event):
-    """A tool with effects is about to run: recorded before it does. Stream: job:ID."""
-
-    TYPE = "tool.intended"
-    job_id: str
-    turn: int
-    call_id: str
-    tool: str
-    arguments: dict[str, Any]
-    idempotency_key: str
-
-
-class ToolReturned(Event):
-    """A tool call ended, well or not; `content` is what the model is told. Stream: job:ID."""
-
-    TYPE = "tool.returned"
-    job_id: str
-    turn: int
-    call_id: str
-    tool: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    content: str
-    error: bool = False
-    latency_us: int = 0
-
-
-class AppEventRecorded(Event):
-    """An application event that a tool emitted, appended together with that tool's result. Stream: job:ID."""
-
-    TYPE = "app.event"
-    name: str
-    version: int = 1
-    job_id: str
-    user: str
-    data: dict[str, Any]
-
-
-class TurnEnded(Event):
-    """A turn came to its uniform result. `reply` is what the user is told (a supervised agent tells nobody).
-
-    `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed. Stream: job:ID.
-    """
-
-    TYPE = "turn.ended"
-    job_id: str
-    thread_id: str
-    user: str
-    turn: int
-    message_ids: tuple[str, ...]
-    result: TurnResult
-    reply_id: str = ""
-    reply: str = ""
-    deliver: bool = True
-    summary: str = ""
-    reason: str = ""
-
-    def opens(self) -> tuple[tuple[Queue, str], ...]:
-        return (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()
-
-    def closes(self) -> tuple[tuple[Queue, str], ...]:
-        return tuple(("turns", message_id) for message_id in self.message_ids)
 
 
 class ReplyDelivered(Event):
@@ -230,6 +137,9 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         DispatchCancelled,
         TurnStarted,
         ModelAnswered,
+        ConfirmationAsked,
+        ConfirmationSettled,
+        CallResolved,
         ToolIntended,
         ToolReturned,
         AppEventRecorded,

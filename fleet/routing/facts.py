@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from fleet.agents.catalog import Catalog
-from fleet.graph.apply import newest_first
 from fleet.graph.living import LivingRoot
+from fleet.graph.recent import newest_first
 from fleet.graph.records import RECENT_KEPT, UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.log import log

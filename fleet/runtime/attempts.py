@@ -83,8 +83,7 @@ class Attempts:
         """
         job = self._root.jobs[job_id]
         thread = self._root.threads[job.thread]
-        open_turn = bool(len(job.turn_ids))
-        turn, ids = (job.turn, tuple(job.turn_ids)) if open_turn else (job.turn + 1, waiting_ids(job))
+        turn, ids = (job.turn, tuple(job.turn_ids)) if job.open else (job.turn + 1, waiting_ids(job))
         before = self._turns.get(job_id)
         tries = 1 + (before[1] if before is not None and before[0] == turn else 0)
         said, trace = _said(error)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from fleet.agents.app import App
-from fleet.agents.tool import reducers
+from fleet.agents.context import reducers
 from fleet.errors import FleetError, GraphError, InputError, TakenOverError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Stored

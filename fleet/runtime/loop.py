@@ -14,6 +14,8 @@ from typing import Any
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
+    CallResolved,
+    ConfirmationSettled,
     DispatchCancelled,
     Event,
     MessageAccepted,
@@ -87,6 +89,8 @@ class Loop:
             self.inbox.settled(event.message_id)
         elif isinstance(event, MessageDropped):
             self.inbox.drop(stored.user, event.message_id)
+        elif isinstance(event, (ConfirmationSettled, CallResolved)):
+            self._wake(event.job_id, stored.at)
         elif isinstance(event, MessageRetried) and event.job_id:
             self.inbox.touched(event.thread_id)
             self._wake(event.job_id, stored.at)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleet.clock import now_us
 from fleet.graph.living import LivingRoot
+from fleet.graph.turns import has_work
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
 from fleet.runtime.lanes import Ranking
 from fleet.runtime.stretch import Stretches
@@ -103,5 +104,5 @@ class Turns:
         """Let the job run again, if there is something for it."""
         rank = self._busy.pop(job_id)
         job = self._root.jobs[job_id]
-        if len(job.waiting) or len(job.turn_ids):
+        if has_work(job):
             self.wake(job_id, now_us() if rank is None else rank)

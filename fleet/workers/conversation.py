@@ -16,8 +16,9 @@ from fleet.prompting.quote import quote
 from fleet.prompting.views import JobView, MessageView, ThreadView
 from fleet.prompting.warmup import Transcript, run_warmup
 
-__all__ = ["WarmedUp", "ends_in_question", "messages_for", "warm_up"]
+__all__ = ["NO_MESSAGE", "WarmedUp", "ends_in_question", "messages_for", "warm_up"]
 
+NO_MESSAGE = "No new message: a person has decided about a call."
 _QUESTION = ("?", "？", "؟", "՞", "፧")  # Latin, full-width, Arabic, Armenian, Ethiopic
 _THINKING = ("thinking", "redacted_thinking")
 _CLOSERS = " \t\n\"'”’»)]*_`"
@@ -104,11 +105,15 @@ def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapp
     shown: list[Mapping[str, Any]] = []
     for index, entry in enumerate(entries[start:], start):
         if index in spoken:
-            words = f"User message:\n{quote(entry['content'])}"
+            words = f"User message:\n{quote(entry['content'])}" if not entry.get("no_message") else NO_MESSAGE
             shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{words}" if index == newest else words})
         elif index < newest and entry["role"] == "assistant":
             said = [block for block in entry["content"] if block["type"] not in _THINKING]
             shown.append({**entry, "content": said or [{"type": "text", "text": "(no answer)"}]})
+        elif entry["role"] == "user" and shown[-1]["role"] == "user":  # a note on the user's message
+            said_before = shown.pop()["content"]
+            blocks = [{"type": "text", "text": said_before}] if isinstance(said_before, str) else said_before
+            shown.append({"role": "user", "content": [*blocks, *entry["content"]]})
         else:
             shown.append(entry)
     return tuple(shown)

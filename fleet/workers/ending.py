@@ -25,6 +25,7 @@ def turn_ended(
         reply=reply,
         deliver=deliver,
         reason=reason,
+        settled=tuple(json.loads(job.turn_settled)),
     )
 
 
@@ -32,13 +33,15 @@ def given_up(
     job: JobRecord, thread: ThreadRecord, reason: str, reply: str = "", *, deliver: bool = False
 ) -> tuple[Event, ...]:
     """The failed end of a turn that goes nowhere; one that has not begun begins with it, so that it can be answered."""
-    if len(job.turn_ids):
-        return (turn_ended(job, thread, "failed", reply, deliver=deliver, reason=reason),)
+    settled = tuple(each["key"] for each in json.loads(job.settled))
+    if job.open:
+        ended = turn_ended(job, thread, "failed", reply, deliver=deliver, reason=reason)
+        return (ended.model_copy(update={"settled": (*ended.settled, *settled)}),)
     ids, turn = waiting_ids(job), job.turn + 1
     started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids)
     ended = TurnEnded(
         job_id=job.id, thread_id=thread.id, user=thread.user, turn=turn, message_ids=ids, result="failed",
-        reply_id=_reply_id(job, turn), reply=reply, deliver=deliver, reason=reason,
+        reply_id=_reply_id(job, turn), reply=reply, deliver=deliver, reason=reason, settled=settled,
     )  # fmt: skip
     return (started, ended)
 

@@ -1,7 +1,8 @@
-"""What one step of a turn is on record as."""
+"""What one step of a turn is on record as, and whether it is to be broken off."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from fleet.ledger.events import ModelAnswered, ToolReturned
 from fleet.llm.base import Answer
 from fleet.llm.prices import cost_usd
 
-__all__ = ["answered_by", "last_answer", "returned"]
+__all__ = ["answered_by", "is_cancelled", "last_answer", "returned"]
 
 
 def last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
@@ -42,7 +43,13 @@ def answered_by(job: JobRecord, answer: Answer, latency_us: int) -> ModelAnswere
 
 
 def returned(
-    job: JobRecord, block: Mapping[str, Any], content: str, *, error: bool, latency_us: int = 0
+    job: JobRecord,
+    block: Mapping[str, Any],
+    content: str,
+    *,
+    error: bool = False,
+    latency_us: int = 0,
+    settled: str = "",
 ) -> ToolReturned:
     """A tool's result in the open turn of a job; `block` is the call that asked for it."""
     return ToolReturned(
@@ -54,4 +61,11 @@ def returned(
         content=content,
         error=error,
         latency_us=latency_us,
+        settled=settled,
     )
+
+
+def is_cancelled() -> bool:
+    """Whether the running task itself is being cancelled, and not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

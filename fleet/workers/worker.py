@@ -8,28 +8,26 @@ last recorded step, and no recorded step runs twice.
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from fleet.agents.agent import Agent
 from fleet.agents.catalog import Catalog
-from fleet.agents.tool import Tool, ToolContext
-from fleet.clock import now
-from fleet.errors import GraphError, ModelError, ToolError
-from fleet.graph.apply import unanswered_calls
+from fleet.clock import now, now_us
+from fleet.errors import GraphError, ModelError, StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
+from fleet.graph.turns import has_work, unanswered_calls
 from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
-    AppEventRecorded,
+    ConfirmationSettled,
     Event,
     MessageAccepted,
-    ToolIntended,
     TurnEnded,
     TurnResult,
     TurnStarted,
@@ -41,17 +39,18 @@ from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import render_prompt
 from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
+from fleet.workers.confirm import open_questions, verdicts, words_for
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
 from fleet.workers.ending import given_up, turn_ended, waiting_ids
-from fleet.workers.recorded import answered_by, last_answer, returned
+from fleet.workers.recorded import answered_by, is_cancelled, last_answer
+from fleet.workers.toolbox import CutOff, Toolbox
 
 __all__ = ["Worker"]
 
 _NO_ANSWER = "I could not answer just now. Your message is kept; please try again in a moment."
 _TOO_LONG = "I did not get to an end with this and stopped. A person may have to look at it."
 _UNKNOWN_EFFECT = (
-    "I was interrupted in the middle of {tool}, and it is not known whether it took effect. "
-    "A person has to check before I go on."
+    "I called {tool} and it {why}: it is not known whether it took effect. A person has to check before I go on."
 )
 _DECLINED = "I cannot help with that."
 
@@ -77,8 +76,7 @@ class Worker:
         self._system = {role: render_prompt(found, catalog) for role, found in catalog.roles.items()}
         self._prompt_blobs = {role: Blob.of(text) for role, text in self._system.items()}
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
-        self._tools = {role: {each.name: each for each in agent.tools} for role, agent in catalog.app.agents.items()}
-        self._tool_blocks = {role: tuple(t.as_block() for t in tools.values()) for role, tools in self._tools.items()}
+        self._toolbox = Toolbox(catalog, root, self._record, settings)
         self._agents = catalog.app.agents
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -87,7 +85,7 @@ class Worker:
         }
 
     async def turn(self, job_id: str) -> None:
-        """Run the job's open turn to its end, or open one for the messages that wait; nothing to do is no error.
+        """Run the job's open turn to its end, or open one for what waits; nothing to do is no error.
 
         Raises: LedgerError or GraphError when it cannot be recorded; nothing for what a model or tool did.
         """
@@ -97,13 +95,13 @@ class Worker:
             await self._record(job, *given_up(job, self._root.threads[job.thread], retired))
             return
         await self._call_off(job)
-        if not len(job.turn_ids):
-            if not len(job.waiting):
+        if not job.open:
+            if not has_work(job):
                 return
             await self._start(job)
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
         await self._call_off(job)  # it may have come while the turn's beginning was recorded
-        while len(job.turn_ids):
+        while job.open:
             await self._step(job, transcript)
             await self._call_off(job)
 
@@ -122,13 +120,14 @@ class Worker:
                     "message_ids": ids if message_id in ids else (message_id,),
                     "reply_id": "",
                     "deliver": False,
+                    "settled": tuple(json.loads(job.turn_settled)) if message_id in ids else (),
                 }
             )
             await self._record(job, ended)
 
     async def _start(self, job: JobRecord) -> None:
         ids = waiting_ids(job)
-        messages = [self._accepted(message_id) for message_id in ids]
+        messages = [self._accepted(message_id) for message_id in ids or self._last_messages(job)]
         thread = self._root.threads[job.thread]
         warm = warm_up(
             self._roles[job.agent],
@@ -153,6 +152,13 @@ class Worker:
         )
         await self._record(job, started, blobs=(transcript, prompt))
 
+    def _last_messages(self, job: JobRecord) -> tuple[str, ...]:
+        """The messages of the job's last turn that had any: what a turn is about that no message began."""
+        for stored in reversed(self._ledger.read_stream(f"job:{job.id}")):
+            if isinstance(stored.event, TurnStarted) and stored.event.message_ids:
+                return stored.event.message_ids
+        raise GraphError(f"job {job.id} was woken and never had a message")
+
     def _accepted(self, message_id: str) -> MessageAccepted:
         event = self._ledger.read_stream(f"message:{message_id}")[0].event
         if not isinstance(event, MessageAccepted):
@@ -161,11 +167,16 @@ class Worker:
 
     async def _step(self, job: JobRecord, transcript: str) -> None:
         """Whatever the end of the conversation asks for next."""
+        await self._hear(job)
         calls = unanswered_calls(job)
         last = json.loads(job.tail[-1])
-        if calls:
+        if job.settled != "[]":
+            await self._cut_off(job, await self._toolbox.take_up(job))
+        elif calls:
             block = next(b for b in last_answer(job) if b.get("id") == calls[0])
-            await self._call_tool(job, block)
+            await self._cut_off(job, await self._toolbox.call(job, block))
+        elif job.open and (questions := open_questions(job, job.turn)):
+            await self._record(job, self._asking(job, questions))
         elif last["role"] == "assistant":
             await self._record(job, self._closing(job, last["content"], job.stop_reason))
         elif job.turn_steps >= self._settings.max_steps:
@@ -173,13 +184,46 @@ class Worker:
         else:
             await self._think(job, transcript)
 
+    async def _hear(self, job: JobRecord) -> None:
+        """Put on record what this turn's messages answer to the questions that the turn before ended with."""
+        questions = open_questions(job, job.turn - 1)
+        if not questions or not len(job.turn_ids):
+            return
+        messages = [self._accepted(message_id) for message_id in job.turn_ids]
+        for question, verdict in verdicts(questions, [message.text for message in messages], now_us()):
+            settled = ConfirmationSettled(
+                confirm_id=question["key"],
+                job_id=job.id,
+                thread_id=job.thread,
+                user=messages[0].user,
+                verdict=verdict,
+                by="user",
+                message_id=messages[0].message_id,
+            )
+            with contextlib.suppress(StaleWriteError):  # an operator was first
+                await self._write(Draft(f"confirm:{question['key']}", 0, (settled,), messages[0].user))
+
+    async def _cut_off(self, job: JobRecord, cut: CutOff | None) -> None:
+        """End the turn if nobody knows what became of a call."""
+        if cut is not None:
+            said = _UNKNOWN_EFFECT.format(tool=cut.tool, why=cut.why)
+            await self._record(job, self._end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}"))
+
+    def _asking(self, job: JobRecord, questions: list[dict[str, Any]]) -> TurnEnded:
+        """The end of a turn with calls that wait for approval: the model's words, then what is asked."""
+        told = "".join(block["text"] for block in last_answer(job) if block.get("type") == "text").strip()
+        waits = ", ".join(each["key"] for each in questions)
+        by_user = any(each["approver"] == "user" for each in questions)
+        reply = "\n\n".join(filter(None, (told, words_for(questions))))
+        return self._end(job, "need_input" if by_user else "blocked", reply, f"waits for approval: {waits}")
+
     async def _think(self, job: JobRecord, transcript: str) -> None:
         role = job.agent
         model = self._model_of(self._agents[role])
         request = Request(
             self._system[role],
             messages_for(list(job.tail), transcript, self._settings.history),
-            self._tool_blocks[role],
+            self._toolbox.blocks[role],
             self._settings.worker_max_tokens,
             self._settings.model_timeout_s,
         )
@@ -188,7 +232,7 @@ class Worker:
         try:
             answer = await asked
         except asyncio.CancelledError:
-            if _cancelled():
+            if is_cancelled():
                 raise
             return  # called off
         except ModelError as error:
@@ -219,67 +263,6 @@ class Worker:
         thread = self._root.threads[job.thread]
         return turn_ended(job, thread, result, reply, deliver=self.delivers[job.agent], reason=reason)
 
-    async def _call_tool(self, job: JobRecord, block: Mapping[str, Any]) -> None:
-        """Run one tool call and record its result together with the application events that it emitted."""
-        found = self._tools[job.agent].get(block["name"])
-        call_id, thread = str(block["id"]), self._root.threads[job.thread]
-        if found is None:
-            await self._record(job, returned(job, block, f"There is no tool {block['name']!r}.", error=True))
-            return
-        if call_id in list(job.intended):  # a crash fell between its intent and its result
-            said = _UNKNOWN_EFFECT.format(tool=found.name)
-            lost = returned(job, block, "It is not known whether this took effect.", error=True)
-            await self._record(job, lost, self._end(job, "blocked", said, f"{found.name} may have run: {call_id}"))
-            return
-        key = hashlib.sha256(f"{job.id}\n{job.turn}\n{call_id}".encode()).hexdigest()
-        metadata = json.loads(job.metadata) if job.metadata else {}
-        context = ToolContext(thread.user, thread.id, job.id, call_id, key, now(), self._root.state, metadata)
-        began = time.perf_counter_ns()
-        try:
-            arguments = found.bind(block["input"])
-            if found.effect == "external":
-                await self._record(job, ToolIntended(
-                    job_id=job.id, turn=job.turn, call_id=call_id, tool=found.name,
-                    arguments=dict(block["input"]), idempotency_key=key,
-                ))  # fmt: skip
-            content, error = storable(await self._run(found, arguments, context)), False
-            data = [each.model_dump(mode="json") for each in context.emitted]
-            if storable(data) != data:
-                raise ToolError(f"{found.name} emitted text that cannot be stored; nothing was changed")
-            if context.emitted and found.effect == "read":
-                raise ToolError(f'{found.name} is declared effect="read" and emitted an event; nothing was changed')
-        except ToolError as failure:
-            content, error = storable(failure.message), True
-        except (
-            Exception,
-            SystemExit,
-            asyncio.CancelledError,
-        ) as failure:  # a tool may raise anything; the turn goes on
-            if isinstance(failure, asyncio.CancelledError) and _cancelled():
-                raise
-            log("tool.failed", level=logging.WARNING, job=job.id, tool=found.name, error=type(failure).__name__)
-            content, error = f"{found.name} failed: {type(failure).__name__}", True
-        took = (time.perf_counter_ns() - began) // 1000
-        emitted: tuple[Event, ...] = () if error else tuple(
-            AppEventRecorded(name=each.NAME, version=each.VERSION, job_id=job.id, user=thread.user, data=fields)
-            for each, fields in zip(context.emitted, data, strict=True)
-        )  # fmt: skip
-        await self._record(job, *emitted, returned(job, block, content, error=error, latency_us=took))
-
-    async def _run(self, found: Tool, arguments: Mapping[str, Any], context: ToolContext) -> str:
-        limit = found.timeout_s or self._settings.tool_timeout_s
-        try:
-            async with asyncio.timeout(limit):
-                return await found.call(arguments, context)
-        except TimeoutError:
-            raise ToolError(f"{found.name} gave no result within {limit:g} s") from None
-
     async def _record(self, job: JobRecord, *events: Event, blobs: tuple[Blob, ...] = ()) -> None:
         user = self._root.threads[job.thread].user
         await self._write(Draft(f"job:{job.id}", job.version, events, user, blobs))
-
-
-def _cancelled() -> bool:
-    """Whether the running task itself is being cancelled, and not only something that it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

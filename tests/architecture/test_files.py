@@ -86,8 +86,9 @@ def test_nothing_is_awaited_in_a_transaction():
     assert found == []
 
 
-def test_applying_an_event_needs_no_clock_no_chance_and_no_file():
-    tree = files()["fleet/graph/apply.py"]
+@pytest.mark.parametrize("name", ["apply", "recent", "summary", "turns"])
+def test_applying_an_event_needs_no_clock_no_chance_and_no_file(name):
+    tree = files()[f"fleet/graph/{name}.py"]
     assert not {module.split(".")[0] for module, _ in imported(tree)} & {
         "time",
         "datetime",

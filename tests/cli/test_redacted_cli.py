@@ -33,7 +33,7 @@ def keep(state: Any, event: Told) -> None:
     state["told"] = event.user
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def remember(user: str, context: ToolContext) -> str:
     """Remember who it is."""
     context.emit(Told(user=user))

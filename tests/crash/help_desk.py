@@ -15,7 +15,7 @@ from fleet.demo import app
 __all__ = ["app"]
 
 
-@tool(effect="external")
+@tool(effect="external", confirm="never")
 def announce(context: ToolContext, text: str) -> str:
     """Announce something to the whole company."""
     write("announced", f"{context.idempotency_key} {text}")

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.story import Story, rebuilt, reducer_of
 
-from fleet.graph.apply import recent_ids
 from fleet.graph.checkpoints import Graph
+from fleet.graph.recent import recent_ids
 from fleet.graph.records import RECENT_KEPT
 from fleet.ledger.sqlite import SqliteLedger
 

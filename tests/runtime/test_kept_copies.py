@@ -152,7 +152,7 @@ def note(state, event):
     state[event.what] = True
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def write_down(what: str, context: ToolContext) -> str:
     """Write something down."""
     context.emit(Noted(what=what))

@@ -49,14 +49,14 @@ def look_up(topic: str) -> str:
     return f"known about {topic}"
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def book(day: str, context: ToolContext) -> str:
     """Book a day."""
     context.emit(Booked(day=day))
     return f"booked {day}"
 
 
-@tool(effect="external")
+@tool(effect="external", confirm="never")
 def call_out(number: str) -> str:
     """Call somebody."""
     return f"called {number}"

@@ -70,7 +70,7 @@ def look_up(topic: str) -> str:
     return f"known about {topic}"
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def take_note(what: str, context: ToolContext) -> str:
     """Keep a note."""
     context.emit(Noted(what=what))

@@ -20,7 +20,7 @@ def remember(state, event):
     state[f"said:{event.user}"] = event.words
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def write_down(words: str, context: ToolContext) -> str:
     """Write something down."""
     context.emit(Remembered(user=context.user, words=words))
@@ -47,7 +47,7 @@ def cross(state, event):
     state[f"mark:{event.owner}"] += 1
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def mark_or_cross(context: ToolContext) -> str:
     """Make a mark for ana; whoever else calls it crosses hers."""
     context.emit(Marked(owner="ana") if context.user == "ana" else Crossed(owner="ana"))

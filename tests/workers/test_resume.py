@@ -50,20 +50,20 @@ class Steps:
             steps.note("look")
             return "seen"
 
-        @tool(effect="write")
+        @tool(effect="write", confirm="never")
         def book(context: ToolContext, day: str) -> str:
             """Book a day."""
             context.emit(Booked(day=day))
             steps.note("book")
             return "booked"
 
-        @tool
+        @tool(confirm="never")
         def mail() -> str:
             """Send a mail."""
             steps.note("mail")
             return "sent"
 
-        @tool(effect="write")
+        @tool(effect="write", confirm="never")
         def finish() -> str:
             """Take the last step."""
             steps.note("finish")

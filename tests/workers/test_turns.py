@@ -47,7 +47,7 @@ async def wait(seconds: float) -> str:
     return "waited"
 
 
-@tool(effect="write")
+@tool(effect="write", confirm="never")
 def order(context: ToolContext, item: str, count: int = 1) -> dict[str, object]:
     """Order something."""
     context.emit(Ordered(item=item, count=count))
@@ -61,13 +61,13 @@ def peek(context: ToolContext) -> str:
     return "peeked"
 
 
-@tool(effect="write")
-def count_orders(context: ToolContext) -> int:
+@tool(effect="write", confirm="never")
+async def count_orders(context: ToolContext) -> int:
     """Say how much was ordered."""
     return sum(dict((context.state.get("orders") or {}).items()).values())
 
 
-@tool
+@tool(confirm="never")
 async def mail(to: str, context: ToolContext) -> str:
     """Send a mail."""
     return f"sent to {to} under {context.idempotency_key[:8]}"

@@ -45,7 +45,7 @@ class OfflineWorker:
         said = _answer(turns, tools)
         if isinstance(said, str):
             return Answer(({"type": "text", "text": said},), "end_turn", self.name)
-        name, arguments = said
+        name, arguments, words = said
         # Each id hangs on the one before it and on the turn's transcript, time included: no two in a thread are alike.
         before = [call.id for turn in turns for call in turn.calls][-1:]
         opening = next((m["content"] for m in reversed(request.messages) if _opens(m)), "")
@@ -56,7 +56,8 @@ class OfflineWorker:
             "name": name,
             "input": arguments,
         }
-        return Answer((block,), "tool_use", self.name)
+        told = ({"type": "text", "text": words},) if words else ()
+        return Answer((*told, block), "tool_use", self.name)
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -70,7 +71,11 @@ def _opens(message: Mapping[str, Any]) -> bool:
     )
 
 
-def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> str | tuple[str, dict[str, Any]]:
+# The last words of a turn; or the next call, and what is said with it.
+_Step = str | tuple[str, dict[str, Any], str]
+
+
+def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> _Step:
     """The last words of the newest turn, or the call that comes before them."""
     standing = Standing()
     asked_so = False
@@ -87,18 +92,25 @@ def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> str | tuple[str
             standing = as_called(standing, turn)
         step = _step(standing, turns[: number + 1], tools, language)
         asks = isinstance(step, str) and step.rstrip().endswith("?") and not any(call.error for call in turn.calls)
-        asked_so = asks and str(step).strip() == turn.said.strip()
+        proposed = isinstance(step, tuple) and any((c.name, c.arguments) == step[:2] for c in turn.calls)
+        asked_so = proposed or (asks and str(step).strip() == turn.said.strip())
         if standing.move.kind == "run" and number < len(turns) - 1 and isinstance(step, str) and not asks:
             standing = replace(standing, move=replace(standing.move, kind="failed"))
         said_before = turn.said or said_before
         if number == len(turns) - 1:
-            return step
+            return _decided(turn, language) or step
     return phrase("hello", language, tools=_offer(tools))
 
 
-def _step(
-    standing: Standing, turns: list[Turn], tools: Mapping[str, ToolSpec], language: str
-) -> str | tuple[str, dict[str, Any]]:
+def _decided(turn: Turn, language: str) -> str:
+    """What there is to say about a call that a person has decided on; "" if the message says more than that."""
+    if turn.approved is not None:
+        result = parsed(turn.approved.result or "")
+        return phrase("failed", language, why=speak(result)) if turn.approved.error else speak(result, "", language)
+    return turn.note if turn.note and not turn.text else ""
+
+
+def _step(standing: Standing, turns: list[Turn], tools: Mapping[str, ToolSpec], language: str) -> _Step:
     """What `standing` amounts to in the newest of `turns`, given the calls already made in it."""
     script, move, turn = standing.script, standing.move, turns[-1]
     if move.kind == "phrase" or script is None:
@@ -123,13 +135,21 @@ def _step(
             if call is None:
                 if len(turn.calls) >= _MOST_CALLS:
                     return phrase("failed", language, why="too many steps")
-                return spec.tool, arguments
+                return spec.tool, arguments, ""
             if call.error:
                 why = speak(parsed(call.result or ""))
                 plain = not spec.acts and why[:1].isupper() and why.endswith((".", "!", "?"))
                 return why if plain else phrase("failed", language, why=why)
             made.append(call)
-    return _say(standing, made, tools, language, turn)
+    said = _say(standing, made, tools, language, turn)
+    offered = _effect(standing) if standing.offers else None
+    if offered is None or not offered.asks or _change(standing, made, tools)[1]:
+        return said
+    arguments = _arguments(offered, standing.slots, made, tools)
+    refused = next((c for c in turn.calls if (c.name, c.arguments) == (offered.tool, arguments) and c.error), None)
+    if refused is not None:
+        return phrase("failed", language, why=speak(parsed(refused.result or "")))
+    return offered.tool, arguments, said
 
 
 def _say(standing: Standing, made: list[Call], tools: Mapping[str, ToolSpec], language: str, turn: Turn) -> str:
@@ -143,6 +163,9 @@ def _say(standing: Standing, made: list[Call], tools: Mapping[str, ToolSpec], la
         if same:
             return phrase("same", language, what=change)
         if template == "{confirm}":
+            spec = _effect(standing)
+            if spec is not None and spec.asks:
+                return ""
             return phrase("shall", language, what=_confirmation(standing, tools, change))
 
     def put(match: re.Match[str]) -> str:

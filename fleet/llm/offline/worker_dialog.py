@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from fleet.llm.offline.consent import consent
 from fleet.llm.offline.worker_choice import ENOUGH, likeness, pick
-from fleet.llm.offline.worker_phrases import consent
 from fleet.llm.offline.worker_read import Turn
 from fleet.llm.offline.worker_scripts import Script
 from fleet.llm.offline.worker_slots import Slot, fill, option_values

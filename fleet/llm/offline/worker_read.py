@@ -18,18 +18,28 @@ __all__ = ["Call", "Facts", "ToolSpec", "Turn", "read_tools", "read_turns"]
 _EXAMPLE = re.compile(r"\s*example_id=(\d{1,9}):\s?(.*)$")
 _SHOWN = re.compile(r"(?:Selected example|Example)(?: |: ?)?(\d{1,9})?(?: \(.*\))?:?\s*$")
 _STEP = re.compile(r"(User|Call|Reply|Ask(?: \w+)?): (.+)$")
-_EFFECT = re.compile(r"\s*\bEffect: (read|write|external)\.\s*$")
+_EFFECT = re.compile(r"\s*\bEffect: (read|write|external)\.( The person is asked[^.]*\.| A person on[^.]*\.)?\s*$")
+# What is added to a message about a call that a person has decided on; see fleet.workers.confirm.note_of.
+_RUN = re.compile(r"(\w+) was approved by [\w ]+? and was run( and failed)?\.\nArguments: (.+)\nResult: (.+)")
+_NOTE = re.compile(
+    r"The question about \w+ [\w ]+; it was not run\.\nArguments: .+|A person has checked \w+: .+", re.DOTALL
+)
+_NO_MESSAGE = "No new message: a person has decided about a call."
 
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """One tool as the request declares it; a tool that does not state its effect counts as external."""
+    """One tool as the request declares it; a tool that does not state its effect counts as external.
+
+    `asks`: whoever must approve a call is asked when it is made, and not by the model.
+    """
 
     name: str
     description: str
     effect: str
     properties: Mapping[str, Mapping[str, Any]]
     required: tuple[str, ...]
+    asks: bool = False
 
 
 @dataclass
@@ -61,12 +71,17 @@ class Facts:
 
 @dataclass
 class Turn:
-    """One turn: the user's words, the facts printed with them, the calls made, the last words said."""
+    """One turn: the user's words, the facts printed with them, the calls made, the last words said.
+
+    `note` is what a person has decided about a call; `approved` is the call that was run for that.
+    """
 
     text: str
     facts: Facts
     calls: list[Call] = field(default_factory=list)
     said: str = ""
+    note: str = ""
+    approved: Call | None = None
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, ToolSpec]:
@@ -85,6 +100,7 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, ToolSpec]:
             effect[1] if effect else "external",
             properties,
             tuple(schema.get("required") or ()),
+            bool(effect and effect[2]),
         )
     return found
 
@@ -99,6 +115,8 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
     for message in messages:
         blocks = _blocks(message.get("content"))
         texts = [str(block.get("text") or "") for block in blocks if block.get("type") == "text"]
+        notes = [text for text in texts if _RUN.fullmatch(text) or _NOTE.fullmatch(text)] if turns else []
+        texts = [text for text in texts if text not in notes]
         if message.get("role") == "user":
             for block in blocks:
                 if block.get("type") == "tool_result" and (call := open_calls.get(str(block.get("tool_use_id")))):
@@ -110,6 +128,8 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
                     said, facts = f"{turns[-1].text}\n{said}", facts if facts.told else turns[-1].facts
                     turns.pop()
                 turns.append(Turn(said, facts))
+            for note in notes:
+                _take_note(turns[-1], note)
         elif turns:
             for block in blocks:
                 if block.get("type") == "tool_use":
@@ -123,6 +143,15 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
         if not turn.facts.told:
             turn.facts = newest
     return turns
+
+
+def _take_note(turn: Turn, note: str) -> None:
+    turn.note = note.split("\n")[0]
+    match = _RUN.fullmatch(note)
+    if match is not None:
+        arguments = json.loads(json.loads(match[3]))
+        turn.approved = Call(match[1], arguments, json.loads(match[4]), error=bool(match[2]))
+        turn.calls.append(turn.approved)
 
 
 def _blocks(content: Any) -> list[Mapping[str, Any]]:
@@ -165,6 +194,8 @@ def _opening(text: str) -> tuple[str, Facts]:
             shown.append((step[1], step[2].strip()))
     facts.shown = {number: steps for number, steps in facts.shown.items() if steps}
     said = "\n".join(words or incoming) if words or incoming else text.strip()
+    if lines[-1] == _NO_MESSAGE:
+        said = ""
     return said.encode("utf-8", "replace").decode("utf-8"), facts  # half a surrogate pair fits into no tool or store
 
 

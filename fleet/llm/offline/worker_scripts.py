@@ -33,11 +33,15 @@ _SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 @dataclass(frozen=True)
 class CallSpec:
-    """One call to make; `arguments` maps a parameter to `{slot}`, `{result.field}` or a JSON literal."""
+    """One call to make; `arguments` maps a parameter to `{slot}`, `{result.field}` or a JSON literal.
+
+    With `asks`, the call itself is the question: it runs once it is approved.
+    """
 
     tool: str
     arguments: Mapping[str, str]
     effect: str
+    asks: bool = False
 
     @property
     def acts(self) -> bool:
@@ -119,7 +123,9 @@ def read_script(key: str, name: str, steps: Sequence[tuple[str, str]], tools: Ma
 
 def single_script(tool: ToolSpec) -> Script:
     """The script that one tool makes: call it and tell; with an effect, ask first."""
-    stage = Stage((CallSpec(tool.name, {name: f"{{{name}}}" for name in tool.properties}, tool.effect),), "{result}")
+    stage = Stage(
+        (CallSpec(tool.name, {name: f"{{{name}}}" for name in tool.properties}, tool.effect, tool.asks),), "{result}"
+    )
     slots = _slots([stage], [], {tool.name: tool})
     weighted = _weigh([(tool.name, 1.2), (tool.description, 1.0)])
     for name, about in tool.properties.items():
@@ -131,7 +137,8 @@ def _guarded(stages: Sequence[Stage]) -> list[Stage]:
     guarded: list[Stage] = []
     for stage in stages:
         before = guarded[-1] if guarded else None
-        if stage.acts and (before is None or before.acts or not _asks(before) or not _told(before, stage)):
+        asked = before is not None and (_asks(before) or all(call.asks for call in stage.calls if call.acts))
+        if stage.acts and (before is None or before.acts or not asked or not _told(before, stage)):
             reads = tuple(call for call in stage.calls if not call.acts)
             guarded.append(Stage(reads, "{confirm}"))
         guarded.append(stage)
@@ -157,7 +164,7 @@ def _read_call(text: str, tools: Mapping[str, ToolSpec]) -> CallSpec | None:
     if match is None or tool is None:
         return None
     given = {name: said for name, said in _ARGUMENT.findall(match[2]) if name in tool.properties}
-    return CallSpec(tool.name, given, tool.effect)
+    return CallSpec(tool.name, given, tool.effect, tool.asks)
 
 
 def _slots(stages: Sequence[Stage], said: Sequence[str], tools: Mapping[str, ToolSpec]) -> tuple[Slot, ...]:

@@ -1,0 +1,88 @@
+"""What a tool call is given and gives: its context, and the application events that it emits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from fleet.errors import ConfigError, ToolError
+
+__all__ = ["AppEvent", "ToolContext", "reducer", "reducers"]
+
+T = TypeVar("T")
+
+
+class AppEvent(BaseModel):
+    """An application's own event: subclass it, name it, give it fields, register a `@reducer` for it.
+
+    `NAME` is for ever (it is what the ledger holds); `VERSION` rises when the fields change.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    NAME: ClassVar[str] = ""
+    VERSION: ClassVar[int] = 1
+
+
+Reducer = Callable[[Any, Any], None]
+_REDUCERS: dict[str, tuple[type[AppEvent], Reducer]] = {}
+
+
+def reducer(event: type[AppEvent]) -> Callable[[Reducer], Reducer]:
+    """Register the function that applies `event` to the application's durable state: `fn(state, event) -> None`.
+
+    `state` is the durable dict of the application. The function must be pure: no clock, no randomness, no I/O; it is
+    called once when the event happens, and again whenever the graph is rebuilt.
+    Raises: ConfigError if the event has no NAME or another class took it.
+    """
+
+    def register(fn: Reducer) -> Reducer:
+        if not event.NAME:
+            raise ConfigError(f'{event.__qualname__} needs a NAME, such as NAME = "shop.order_placed"')
+        known = _REDUCERS.get(event.NAME)
+        if known and (known[0].__module__, known[0].__qualname__) != (event.__module__, event.__qualname__):
+            raise ConfigError(f"two application events are named {event.NAME!r}; names are for ever and unique")
+        _REDUCERS[event.NAME] = (event, fn)
+        return fn
+
+    return register
+
+
+def reducers() -> Mapping[str, tuple[type[AppEvent], Reducer]]:
+    """Every registered reducer by event name."""
+    return _REDUCERS
+
+
+@dataclass
+class ToolContext:
+    """What a tool call knows about itself; injected, never visible to the model.
+
+    `state` is the application's durable dict: read it, never assign to it; change it with `emit`. It may be read on the
+    event loop's thread alone: an async tool does so directly, a plain function through `read`.
+    `idempotency_key` is the same for every try of the same call; `now` is when the call began, UTC.
+    """
+
+    user: str
+    thread_id: str
+    job_id: str
+    call_id: str
+    idempotency_key: str
+    now: datetime
+    state: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    emitted: list[AppEvent] = field(default_factory=list)
+    hop: Callable[[Callable[[Any], Any]], Any] | None = field(default=None, repr=False)
+
+    def emit(self, event: AppEvent) -> None:
+        """Record an application event together with this call's result: both happen, once, or neither."""
+        if event.NAME not in _REDUCERS:
+            raise ToolError(f"no @reducer is registered for {event.NAME or type(event).__qualname__!r}")
+        self.emitted.append(event)
+
+    def read(self, fn: Callable[[Any], T]) -> T:
+        """What `fn(state)` gives, called where the state may be read. Take plain values from it, no durable objects."""
+        found: T = fn(self.state) if self.hop is None else self.hop(fn)
+        return found

@@ -1,0 +1,178 @@
+"""What the events of a job's turns do to its records: the conversation, its calls, what people say about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fleet.graph.living import LivingRoot
+from fleet.graph.recent import touch
+from fleet.graph.records import TAIL_KEPT, JobRecord
+from fleet.ledger import events as ev
+from fleet.ledger.base import Stored
+
+__all__ = ["TURNS", "has_work", "job_of", "unanswered_calls"]
+
+_KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
+_KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
+
+
+def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> None:
+    job = job_of(root, event.job_id)
+    waiting = [(entry, json.loads(entry)) for entry in job.waiting]
+    job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
+    text = "\n".join(message["text"] for _, message in waiting if message["id"] in event.message_ids)
+    _say(job, {"role": "user", "content": text, **({} if event.message_ids else {"no_message": True})})
+    job.open = True
+    job.turn = event.turn
+    job.turn_ids = list(event.message_ids)
+    job.turn_transcript = event.transcript
+    job.turn_steps = 0
+    job.stop_reason = ""
+    job.status = "working"
+
+
+def _answered(root: LivingRoot, stored: Stored, event: ev.ModelAnswered) -> None:
+    job = job_of(root, event.job_id)
+    job.turn_steps += 1
+    job.stop_reason = event.stop_reason
+    if event.content:
+        _say(job, {"role": "assistant", "content": list(event.content)})
+
+
+def _intended(root: LivingRoot, stored: Stored, event: ev.ToolIntended) -> None:
+    job_of(root, event.job_id).intended.append(event.call_id)
+
+
+def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
+    job = job_of(root, event.job_id)
+    job.turn_steps += 1
+    if len(job.intended):
+        job.intended = [call_id for call_id in job.intended if call_id != event.call_id]
+    if not event.settled:
+        _result(job, event.call_id, event.content, error=event.error)
+        return
+    _say(job, {"role": "user", "content": [{"type": "text", "text": event.content}]})
+    job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] != event.settled])
+    job.turn_settled = json.dumps([*json.loads(job.turn_settled), event.settled])
+
+
+def _asked(root: LivingRoot, stored: Stored, event: ev.ConfirmationAsked) -> None:
+    job = job_of(root, event.job_id)
+    asked = event.model_dump(mode="json", include=_KEPT_OF_ASKED)
+    job.pending = json.dumps([*json.loads(job.pending), {"key": event.confirm_id, **asked}], ensure_ascii=False)
+
+
+def _settled(root: LivingRoot, stored: Stored, event: ev.ConfirmationSettled) -> None:
+    job = job_of(root, event.job_id)
+    pending = json.loads(job.pending)
+    found = next((each for each in pending if each["key"] == event.confirm_id), None)
+    if found is None:
+        return
+    job.pending = json.dumps([each for each in pending if each is not found], ensure_ascii=False)
+    said = {**found, "verdict": event.verdict, "by": event.by}
+    job.settled = json.dumps([*json.loads(job.settled), said], ensure_ascii=False)
+
+
+def _resolved(root: LivingRoot, stored: Stored, event: ev.CallResolved) -> None:
+    job = job_of(root, event.job_id)
+    said = {"key": event.key, "verdict": "resolved", **event.model_dump(include=_KEPT_OF_RESOLVED)}
+    job.settled = json.dumps([*json.loads(job.settled), said], ensure_ascii=False)
+
+
+def _cancelled(root: LivingRoot, stored: Stored, event: ev.DispatchCancelled) -> None:
+    job = job_of(root, event.job_id)
+    open_ids = [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]
+    if event.message_id in open_ids:
+        job.cancelled.append(json.dumps({"id": event.message_id, "reason": event.reason}, ensure_ascii=False))
+
+
+def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
+    job, thread = job_of(root, event.job_id), root.threads[event.thread_id]
+    if len(job.cancelled):
+        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in event.message_ids]
+        if not any(each in event.message_ids for each in list(job.turn_ids)):  # called off before a turn took it up
+            job.waiting = [entry for entry in job.waiting if json.loads(entry)["id"] not in event.message_ids]
+            if not job.open:
+                job.status = event.result
+                thread.status = "working" if len(job.waiting) else event.result
+            return
+    for call_id in unanswered_calls(job):  # the API takes no call without its result
+        _result(job, call_id, "Not run: the turn ended before.", error=True)
+    last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
+    if event.reply and last["role"] != "assistant":
+        _say(job, {"role": "assistant", "content": [{"type": "text", "text": event.reply}]})
+    job.open = False
+    job.turn_settled = "[]"
+    if event.settled:
+        job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])
+    job.status = event.result
+    job.turn_ids = []
+    job.intended = []
+    thread.latest_activity_at = stored.at
+    if event.reply:
+        thread.last_assistant_message = event.reply
+    if event.summary:
+        thread.summary = event.summary
+    thread.status = "working" if len(job.waiting) else event.result
+    touch(root.users[event.user], thread.id)
+
+
+def unanswered_calls(job: JobRecord) -> list[str]:
+    """The ids of the tool calls at the conversation's end that have no result yet, in order."""
+    calls: list[str] = []
+    done: set[str] = set()
+    for entry in list(job.tail)[-2:]:
+        message = json.loads(entry)
+        if isinstance(message["content"], str):
+            calls = []
+            continue
+        kinds = [(block["type"], block) for block in message["content"]]
+        if message["role"] == "assistant":
+            calls, done = [block["id"] for kind, block in kinds if kind == "tool_use"], set()
+        else:
+            done |= {block["tool_use_id"] for kind, block in kinds if kind == "tool_result"}
+    return [call for call in calls if call not in done]
+
+
+def has_work(job: JobRecord) -> bool:
+    """Whether the job has a turn to run: one that is open, messages that wait, or what a person has said."""
+    return bool(job.open or len(job.waiting) or job.settled != "[]")
+
+
+def _result(job: JobRecord, call_id: str, content: str, *, error: bool) -> None:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
+    if error:
+        block["is_error"] = True
+    last = json.loads(job.tail[-1])
+    if last["role"] == "user" and not isinstance(last["content"], str):
+        last["content"].append(block)
+        job.tail.pop()
+        _say(job, last)
+    else:
+        _say(job, {"role": "user", "content": [block]})
+
+
+def _say(job: JobRecord, message: dict[str, Any]) -> None:
+    job.tail.append(json.dumps(message, ensure_ascii=False))
+    if len(job.tail) > 2 * TAIL_KEPT:
+        job.tail = list(job.tail)[-TAIL_KEPT:]
+
+
+def job_of(root: LivingRoot, job_id: str) -> JobRecord:
+    """The job of that id."""
+    return root.jobs[job_id]
+
+
+TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
+    ev.DispatchCancelled: _cancelled,
+    ev.TurnStarted: _turn_started,
+    ev.ModelAnswered: _answered,
+    ev.ConfirmationAsked: _asked,
+    ev.ConfirmationSettled: _settled,
+    ev.CallResolved: _resolved,
+    ev.ToolIntended: _intended,
+    ev.ToolReturned: _returned,
+    ev.TurnEnded: _turn_ended,
+}

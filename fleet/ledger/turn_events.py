@@ -1,0 +1,192 @@
+"""What happens in a job's turns: model answers, tool calls and the approvals that they wait for, how a turn ends."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fleet.ledger.event import Event, Queue
+
+__all__ = [
+    "AppEventRecorded", "CallResolved", "ConfirmationAsked", "ConfirmationSettled", "ModelAnswered", "ToolIntended",
+    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
+]  # fmt: skip
+
+TurnResult = Literal["success", "blocked", "need_input", "failed"]
+
+
+class TurnStarted(Event):
+    """A job woke up to answer these messages. Stream: job:ID.
+
+    `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
+    conversation; `trouble` says why the warmup that ran was the default one.
+    """
+
+    TYPE = "turn.started"
+    job_id: str
+    thread_id: str
+    turn: int
+    message_ids: tuple[str, ...]
+    transcript: str = ""
+    prompt: str = ""
+    prompt_name: str = ""
+    trouble: str = ""
+    history: int = 0
+
+    def blobs(self) -> tuple[str, ...]:
+        return (self.transcript, self.prompt)
+
+
+class ModelAnswered(Event):
+    """One model call of a turn; `content` holds the blocks as the Messages API spells them. Stream: job:ID."""
+
+    TYPE = "step.model"
+    job_id: str
+    turn: int
+    content: tuple[dict[str, Any], ...]
+    stop_reason: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_us: int = 0
+
+
+class ConfirmationAsked(Event):
+    """A call waits for somebody's approval: this tool, with these arguments and no others. Stream: job:ID.
+
+    `arguments_hash` is the sha256 of the arguments as canonical JSON; `approver` is `user` (whoever the thread belongs
+    to, or an operator) or `operator`; `question` is what the user is asked; after `expires_at` no yes counts.
+    `message_ids` are those of the turn that made the call.
+    """
+
+    TYPE = "confirm.asked"
+    confirm_id: str
+    job_id: str
+    thread_id: str
+    user: str
+    turn: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    arguments_hash: str
+    question: str
+    approver: Literal["user", "operator"] = "user"
+    expires_at: int
+    message_ids: tuple[str, ...] = ()
+
+
+class ConfirmationSettled(Event):
+    """The one answer to a confirmation. Stream: confirm:ID, version 1, so that the first answer counts.
+
+    `by` is `user` or an operator's name; `message_id` is the message that said so, "" for an operator. A question that
+    the next message of its thread does not answer has lapsed.
+    """
+
+    TYPE = "confirm.settled"
+    confirm_id: str
+    job_id: str
+    thread_id: str
+    user: str
+    verdict: Literal["approved", "denied", "expired", "lapsed"]
+    by: str = ""
+    message_id: str = ""
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("turns", self.confirm_id),)
+
+
+class CallResolved(Event):
+    """A person says what became of a call that was cut off. Stream: call:JOB:CALL, version 1."""
+
+    TYPE = "call.resolved"
+    job_id: str
+    thread_id: str
+    user: str
+    call_id: str
+    tool: str
+    took_effect: bool
+    note: str = ""
+    by: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is called in the queue and among what a turn has taken up."""
+        return f"{self.job_id}:{self.call_id}"
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("turns", self.key),)
+
+
+class ToolIntended(Event):
+    """A tool with effects is about to run: recorded before it does. Stream: job:ID."""
+
+    TYPE = "tool.intended"
+    job_id: str
+    turn: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    idempotency_key: str
+
+
+class ToolReturned(Event):
+    """A tool call ended, well or not; `content` is what the model is told. Stream: job:ID.
+
+    `settled` names what a person had to say first: a confirmation's id, or the key of a resolved call. `unknown`:
+    nobody can tell whether the call took effect.
+    """
+
+    TYPE = "tool.returned"
+    job_id: str
+    turn: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    content: str
+    error: bool = False
+    latency_us: int = 0
+    settled: str = ""
+    unknown: bool = False
+
+
+class AppEventRecorded(Event):
+    """An application event that a tool emitted, appended together with that tool's result. Stream: job:ID."""
+
+    TYPE = "app.event"
+    name: str
+    version: int = 1
+    job_id: str
+    user: str
+    data: dict[str, Any]
+
+
+class TurnEnded(Event):
+    """A turn came to its uniform result. `reply` is what the user is told (a supervised agent tells nobody).
+
+    `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
+    confirmations and resolved calls that it took up. Stream: job:ID.
+    """
+
+    TYPE = "turn.ended"
+    job_id: str
+    thread_id: str
+    user: str
+    turn: int
+    message_ids: tuple[str, ...]
+    result: TurnResult
+    reply_id: str = ""
+    reply: str = ""
+    deliver: bool = True
+    summary: str = ""
+    reason: str = ""
+    settled: tuple[str, ...] = ()
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return tuple(("turns", key) for key in (*self.message_ids, *self.settled))
