@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from fleet.clock import iso, now, to_us
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Erased
+from fleet.ledger.events import Erased, UserForgotten
 from fleet.prompting.quote import quote
 
-__all__ = ["find_message", "last_message", "message_at", "read_time", "seq_at"]
+__all__ = ["find_message", "forgotten", "last_message", "message_at", "read_time", "seq_at"]
 
 _STREAM = "message:"
 _LISTED = 5
@@ -54,7 +54,7 @@ def last_message(ledger: Ledger, user: str = "") -> str:
     """
     for stored in ledger.read(types=_ACCEPTED, user=user, newest_first=True, limit=1):
         return _id(stored)
-    raise InputError(f"there is no message of user {quote(user)}" if user else "no message has been accepted yet")
+    raise _none_of(ledger, user) if user else InputError("no message has been accepted yet")
 
 
 def message_at(ledger: Ledger, user: str, at: int) -> str:
@@ -68,8 +68,18 @@ def message_at(ledger: Ledger, user: str, at: int) -> str:
         *ledger.read(types=_ACCEPTED, user=user, after=seq, limit=1),
     ]
     if not near:
-        raise InputError(f"there is no message of user {quote(user)}")
+        raise _none_of(ledger, user)
     return _id(min(near, key=lambda stored: abs(stored.at - at)))
+
+
+def forgotten(ledger: Ledger, user: str) -> Stored | None:
+    """The event with which everything of the user was erased, the last one; None if nothing ever was."""
+    return next(ledger.read(types=(UserForgotten.TYPE,), user=user, newest_first=True, limit=1), None)
+
+
+def _none_of(ledger: Ledger, user: str) -> InputError:
+    gone = "; everything of theirs was erased" if forgotten(ledger, user) else ""
+    return InputError(f"there is no message of user {quote(user)}{gone}")
 
 
 def seq_at(ledger: Ledger, at: int) -> int:

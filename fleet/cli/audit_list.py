@@ -12,7 +12,7 @@ from fleet.audit.decisions import Filter, decisions, row_of
 from fleet.cli.filters import filter_options
 from fleet.cli.options import home_option, json_option, redact_option
 from fleet.cli.output import print_json, print_json_lines
-from fleet.cli.reading import reading, shown
+from fleet.cli.reading import reading, say_forgotten, shown
 from fleet.errors import InputError
 from fleet.ledger.base import Ledger, Stored
 
@@ -37,6 +37,7 @@ def list_(wanted: Filter, limit: int | None, follow: bool, redact: bool, as_json
     if follow and (wanted.before is not None or wanted.until is not None):
         raise InputError("--follow goes on for ever; --before and --until end it")
     with reading(home) as ledger:
+        say_forgotten(ledger, wanted.user)
         last = max(wanted.after, ledger.head()[0]) if follow else None
         page = replace(wanted, before=last + 1) if last is not None else wanted
         show = _print_rows if as_json else _print_table

@@ -33,8 +33,7 @@ def forget_(user: str, yes: bool, by: str, reason: str, app: str, home: Path | N
     them stay the user's id, message ids, times and digests. What is done is on record. Backups keep what they hold.
     """
     place = Home(load_settings(home).home)
-    with place.read_ledger() as ledger:
-        left = events_of(ledger, user)
+    left = events_of(place, user)
     if left and not yes:
         if not sys.stdin.isatty():
             raise InputError(f"{left} events of {quote(user)} would be erased, which cannot be undone; say --yes")
@@ -43,11 +42,15 @@ def forget_(user: str, yes: bool, by: str, reason: str, app: str, home: Path | N
     event = done.event
     if as_json:
         counts = ("erased_events", "erased_messages", "erased_blobs")
-        print_json({"user": user, "seq": done.seq or None} | {each: getattr(event, each, 0) for each in counts})
-    elif event is None:
-        click.echo(f"nothing of {quote(user)} is left to erase")
-    else:
+        erased = {each: getattr(event, each, 0) for each in counts}
+        print_json({"user": user, "seq": done.seq or None, **erased, "aside": [str(each) for each in done.aside]})
+        return
+    for each in done.aside:
+        click.echo(f"erased {quote(user)} from {each}, which was put aside by a restore, too")
+    if event is not None:
         click.echo(
             f"erased {event.erased_events} events ({event.erased_messages} messages) and {event.erased_blobs} blobs "
             f"of {quote(user)}; on record as event {done.seq}"
         )
+    elif not done.aside:
+        click.echo(f"nothing of {quote(user)} is left to erase")

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
+from fleet.audit.find import forgotten
 from fleet.cli.options import load_settings
+from fleet.clock import iso
 from fleet.ledger.base import Ledger, Stored
+from fleet.prompting.quote import quote
 from fleet.runtime.home import Home
 
-__all__ = ["reading", "shown"]
+__all__ = ["reading", "say_forgotten", "shown"]
 
 
 @contextmanager
@@ -26,6 +31,14 @@ def reading(home: Path | None, *, redact: bool = False) -> Iterator[Ledger]:
             yield redacted(ledger)
         else:
             yield ledger
+
+
+def say_forgotten(ledger: Ledger, user: str) -> None:
+    """Where a list is of one user: say on standard error if what they said until some event was erased."""
+    gone = forgotten(ledger, user) if user else None
+    if gone is not None:
+        when = f"everything of {quote(user)} was erased at {iso(gone.at)} (event {gone.seq})"
+        click.echo(f"fleet: {when}; nothing before that is shown", err=True)
 
 
 def shown(found: Iterable[Stored], *, redact: bool) -> Iterable[Stored]:

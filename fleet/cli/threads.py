@@ -18,6 +18,7 @@ from fleet.cli.options import home_option, json_option, load_settings, redact_op
 from fleet.cli.output import print_json
 from fleet.cli.page import print_page
 from fleet.cli.pretty import data, indented, lines
+from fleet.cli.reading import say_forgotten
 from fleet.clock import iso
 from fleet.runtime.home import Home
 
@@ -38,6 +39,7 @@ def threads() -> None:
 def list_(user: str, limit: int, redact: bool, home: Path | None, as_json: bool) -> None:
     """Threads by their latest activity, newest first."""
     with Home(load_settings(home).home).read_ledger() as ledger:
+        say_forgotten(ledger, user)
         found = recent_threads(ledger, user=user, limit=limit)
         if redact:
             found = (each.redacted() for each in found)

@@ -77,13 +77,14 @@ class Reader:
         size = 0
         while left > 0 and low <= high:
             size = next(sizes, size)
-            page = self._page(tuple(types), user, newest_first, (low, high, min(size, left)))
+            asked = min(size, left)
+            page = self._page(tuple(types), user, newest_first, (low, high, asked))
             for row in page:
                 if not types or row[_BODY] != ERASED:
+                    left -= 1
                     yield self._stored(row)
-            if len(page) < min(size, left):
+            if len(page) < asked:
                 return
-            left -= len(page)
             if newest_first:
                 high = page[-1][0] - 1
             else:

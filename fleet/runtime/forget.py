@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleet.agents.app import import_app
-from fleet.errors import GraphError, InputError
+from fleet.errors import GraphError, InputError, LedgerError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.archive import changing_history
 from fleet.ledger.base import Ledger, Stored
@@ -35,23 +35,32 @@ __all__ = ["Forgotten", "events_of", "forget"]
 class Forgotten:
     """What was erased, as it is on record; `seq` is the event that says so.
 
-    `event` is None if nothing of theirs was left; what an earlier forgetting had left undone is then done.
+    `event` is None if nothing of theirs was left; what an earlier forgetting had left undone is then done. `aside` are
+    ledgers in the home that a restore had put aside, and from which they were erased too.
     """
 
     event: UserForgotten | None
     seq: int
+    aside: tuple[Path, ...] = ()
 
 
-def events_of(ledger: Ledger, user: str) -> int:
-    """How many events of the user still have a payload, forgettings aside.
+def events_of(home: Home, user: str) -> int:
+    """How many events of the user still have a payload, in the home's ledger and in those that a restore put aside.
 
-    Raises: InputError if the ledger knows no such user.
+    Raises: InputError if no ledger knows such a user, or one that was put aside cannot be read.
     """
-    known = False
-    count = 0
-    for stored in ledger.read(user=user):
-        known = True
-        count += not isinstance(stored.event, (Erased, UserForgotten))
+    with home.read_ledger() as ledger:
+        known, count = _left(ledger, user)
+    for aside in _put_aside(home):
+        try:
+            with aside.read_ledger() as ledger:
+                there, left = _left(ledger, user)
+        except LedgerError as error:
+            raise InputError(
+                f"{aside.path} holds a ledger that was put aside and cannot be read ({error.message}); "
+                "remove it, or what it says of the user stays; nothing was erased"
+            ) from error
+        known, count = known or there, count + left
     if not known:
         raise InputError(f"there is no user {quote(user)} in this ledger; nothing was erased")
     return count
@@ -65,8 +74,8 @@ def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = 
     Raises: InputError, HomeBusyError, ConfigError, or GraphError if the graph cannot be made without the user: nothing
     is erased then; LedgerError if it cannot be written, or is kept busy: then try again.
     """
+    events_of(home, user)
     with home.read_ledger() as ledger:
-        events_of(ledger, user)
         path = app or app_of(ledger)
     if path:
         import_app(path)
@@ -74,9 +83,33 @@ def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = 
         undo.enter_context(Hold(home.path))
         undo.enter_context(changing_history(home.ledger_file))
         ledger = undo.enter_context(home.open_ledger())
-        if not events_of(ledger, user) and not mark_of(home).exists():
-            return Forgotten(None, 0)
-        return _forget(home, ledger, user, by, reason)
+        done = Forgotten(None, 0)
+        if _left(ledger, user)[1] or mark_of(home).exists():
+            done = _forget(home, ledger, user, by, reason)
+        aside = tuple(each.path for each in _put_aside(home) if _forget_aside(each, user, by, reason))
+        return replace(done, aside=aside)
+
+
+def _left(ledger: Ledger, user: str) -> tuple[bool, int]:
+    """Whether the ledger knows the user, and how many events of theirs still have a payload, forgettings aside."""
+    found = [not isinstance(each.event, (Erased, UserForgotten)) for each in ledger.read(user=user)]
+    return bool(found), sum(found)
+
+
+def _put_aside(home: Home) -> list[Home]:
+    """What the home held before a backup was restored into it."""
+    return [Home(path) for path in sorted(home.path.glob("before-*")) if (path / home.ledger_file.name).exists()]
+
+
+def _forget_aside(aside: Home, user: str, by: str, reason: str) -> bool:
+    """The same on a ledger that was put aside; its graphs go, since it can be made again."""
+    with aside.open_ledger() as ledger:
+        if not _left(ledger, user)[1] and not mark_of(aside).exists():
+            return False
+        mark_of(aside).touch(mode=0o600)
+        forget_user(ledger.path, user, by=by, reason=reason, busy_s=BUSY_S)
+        purge(aside, ledger)
+        return True
 
 
 def _forget(home: Home, ledger: SqliteLedger, user: str, by: str, reason: str) -> Forgotten:
