@@ -232,8 +232,8 @@ async def test_a_confirmation_is_settled_once(tmp_path):
         settle(fleet.ledger, waiting.id[:8], approved=False, by="olga")
         with pytest.raises(InputError, match="was denied by olga; nothing was changed"):
             settle(fleet.ledger, waiting.id, approved=True, by="otto")
-        with pytest.raises(InputError, match="'cfm_0' is no confirmation"):
-            settle(fleet.ledger, "cfm_0", approved=True, by="otto")
+        with pytest.raises(InputError, match="'cfm_nope' is no confirmation"):
+            settle(fleet.ledger, "cfm_nope", approved=True, by="otto")
         fleet._others()
         await fleet.idle()
         assert RAN == []
