@@ -75,7 +75,7 @@ class _Trace:
             attributes |= self.content.message(self.event)
         error = ""
         if decision.outcome == "error":
-            error = "the gate ended it as an error"
+            error = f"the {decision.by} ended it as an error"
         elif ended is not None and ended.result in _FAILED:
             error = f"the turn ended as {ended.result}"
         elif isinstance(self.followed.delivery, ReplyFailed):
@@ -162,14 +162,17 @@ class _Trace:
         inside = [step for step in self.steps if began.seq <= step.seq and not step.kind.startswith("reply.")]
         part, lead = f"turn {began.seq}", began.data["message_ids"][0]
         whole = lead == self.event.message_id
-        trouble = ended is not None and ended.data["result"] in _FAILED
+        result = ended.data["result"] if ended else ""
+        models = (step.data["model"] for step in inside if step.kind == "step.model")
         attributes = {
             sem.OPERATION_NAME: sem.INVOKE_AGENT,
+            sem.PROVIDER_NAME: next((_calling(model)[sem.PROVIDER_NAME] for model in models), ""),
             sem.AGENT_NAME: self.decision.agent,
             sem.CONVERSATION_ID: self.decision.thread_id,
             "fleet.job.id": began.data["job_id"],
             "fleet.turn": began.data["turn"],
-            "fleet.result": ended.data["result"] if ended else "",
+            "fleet.result": result,
+            sem.ERROR_TYPE: result if result in _FAILED else "",
         }
         if whole and self.content and ended:
             attributes |= self.content.ended(ended)
@@ -181,7 +184,7 @@ class _Trace:
         span = self._span(
             part, "message", f"{sem.INVOKE_AGENT} {self.decision.agent}", began.at, inside[-1].at,
             attributes=_known(attributes), events=events, link=None if whole else (lead, part),
-            error=f"the turn ended as {ended.data['result']}" if trouble and ended else "",
+            error=f"the turn ended as {result}" if result in _FAILED else "",
         )  # fmt: skip
         return [span, *self._steps(part, began, inside)] if whole else [span]
 

@@ -136,6 +136,9 @@ def test_answers_with_verdicts_tokens_and_errors(ledger: SqliteLedger) -> None:
     assert got["gen_ai.usage.output_tokens"] == 30
     down = named(trace(ledger, "m-outage"), "chat test:router")
     assert (down.attributes["error.type"], down.error) == ("no_answer", "the model gave no answer")
+    turn = named(trace(ledger, "m-worker-down"), "invoke_agent clerk")
+    assert (turn.attributes["error.type"], turn.error) == ("failed", "the turn ended as failed")
+    assert named(trace(ledger, "m-swap"), "invoke_agent clerk").attributes["gen_ai.provider.name"] == "test"
     lost = named(trace(ledger, "m-unknown"), "execute_tool look_up")
     assert (lost.attributes["error.type"], lost.error) == ("tool_error", "the tool failed")
 
