@@ -13,14 +13,12 @@ from fleet.audit.find import read_time
 
 __all__ = ["filter_options"]
 
-_ACTIONS = ("dispatch_to", "start_new_thread", "drop", "error", "human")
+_ACTIONS = ("dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled")
 
 _OPTIONS = (
     click.option("--user", default="", metavar="U", help="Of this user."),
     click.option("--agent", default="", metavar="ROLE", help="Routed to this agent."),
-    click.option(
-        "--action", default="", type=click.Choice(["", *_ACTIONS]), show_choices=True, help="With this action."
-    ),
+    click.option("--action", type=click.Choice(_ACTIONS), help="With this action."),
     click.option("--verdict", default="", metavar="CODE", help="With this verdict on an answer; error: no answer."),
     click.option("--fallback", is_flag=True, help="Where a fallback decided."),
     click.option("--model", default="", metavar="M", help="Where this model was asked."),
@@ -31,7 +29,7 @@ _OPTIONS = (
     click.option("--before", type=click.IntRange(min=1), metavar="SEQ", help="Decided before event SEQ."),
     click.option("--after", type=click.IntRange(min=0), metavar="SEQ", default=0, help="Decided after event SEQ."),
 )
-_NAMES = ("user", "agent", "action", "fallback", "verdict", "model", "prompt", "text", "before", "after")
+_NAMES = ("user", "agent", "fallback", "verdict", "model", "prompt", "text", "before", "after")
 
 
 def filter_options(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,6 +40,7 @@ def filter_options(fn: Callable[..., Any]) -> Callable[..., Any]:
         wanted = Filter(
             since=read_time(since) if since else None,
             until=read_time(until) if until else None,
+            action=given.pop("action") or "",
             **{name: given.pop(name) for name in _NAMES},
         )
         return fn(*args, wanted=wanted, **given)

@@ -95,6 +95,7 @@ def test_the_table_says_where_each_went_and_who_decided(listed: Run) -> None:
         (["--user", "ben"], ["m-hesitate", "m-outage", "m-lost"]),
         (["--agent", "researcher"], ["m-research"]),
         (["--action", "drop"], ["m-spam"]),
+        (["--action", "cancelled"], []),
         (["--fallback"], ["m-outage", "m-lost", "m-stumble"]),
         (["--fallback", "--user", "dan"], ["m-stumble"]),
         (["--until", "2020-01-01"], []),
