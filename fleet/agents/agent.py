@@ -28,7 +28,8 @@ class Agent:
     files; `model` wins over the setting worker_model; `locale` is the language of its threads where the router's
     choice should not count. `dispatch` says how it comes by a new thread: "auto", the router may choose it;
     "explicit", it is never shown to the router, and is given threads by gates and dispatches alone; "default", it
-    also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given.
+    also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given,
+    `max_concurrency` how many of its turns run at a time (0: as many as the worker's).
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -48,6 +49,7 @@ class Agent:
         locale: str = "",
         dispatch: DispatchMode = "auto",
         quota: str = "",
+        max_concurrency: int = 0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -66,7 +68,9 @@ class Agent:
         if dispatch not in get_args(DispatchMode):
             raise ConfigError(f"agent {role}: dispatch is auto, explicit or default, not {dispatch!r}")
         self.dispatch = dispatch
-        self.quota = quota
+        if max_concurrency < 0:
+            raise ConfigError(f"agent {role}: max_concurrency is 0 or more, not {max_concurrency}")
+        self.quota, self.max_concurrency = quota, max_concurrency
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(role={self.role!r})"

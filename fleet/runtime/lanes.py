@@ -59,11 +59,25 @@ class Ranking:
 
     def pop(self) -> str | None:
         """Take out the first key; None if there is none."""
+        taken = self.take()
+        return taken[0] if taken else None
+
+    def take(self) -> tuple[str, int] | None:
+        """The same with its rank."""
+        if self.first is None:
+            return None
+        rank, _, key = heapq.heappop(self._heap)
+        del self._ranks[key]
+        return key, rank
+
+    @property
+    def first(self) -> int | None:
+        """The rank of the first key; None if there is none."""
         while self._heap:
-            rank, _, key = heapq.heappop(self._heap)
-            if self._ranks.get(key) == rank:  # else it was moved forward, and taken from there
-                del self._ranks[key]
-                return key
+            rank, _, key = self._heap[0]
+            if self._ranks.get(key) == rank:
+                return rank
+            heapq.heappop(self._heap)  # it was moved forward, and taken from there
         return None
 
     def __contains__(self, key: str) -> bool:

@@ -46,5 +46,6 @@ def parts(
     loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, stretches)
     if models is not None:
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
-        loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency)
+        step_us = round(settings.priority_step_s * 1e6)
+        loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency, step_us)
     return loop

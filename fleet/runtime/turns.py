@@ -1,4 +1,7 @@
-"""Turns: which job runs next. A job's turns never overlap; jobs run side by side, the most urgent first."""
+"""Turns: which job runs next. A job's turns never overlap; jobs run side by side, the most urgent first.
+
+An agent runs no more turns at a time than it declares; its other jobs wait at the side, and hold nobody up.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from fleet.clock import now_us
 from fleet.graph.living import LivingRoot
 from fleet.graph.turns import has_work
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
+from fleet.runtime.fairness import Shares
 from fleet.runtime.lanes import Ranking
 from fleet.runtime.stretch import Stretches
 from fleet.workers.worker import Worker
@@ -32,10 +36,14 @@ class Turns:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         later: Callable[[float, Callable[[], None]], None],
         concurrency: int,
+        step_us: int,
     ) -> None:
         self._root, self._worker, self._attempts, self._stretches = root, worker, attempts, stretches
         self._spawn, self._later, self._concurrency = spawn, later, concurrency
-        self._ready = Ranking()
+        self._ready = Shares(step_us)
+        self._limits = {role: limit for role, limit in worker.limits.items() if limit}
+        self._of_agent: dict[str, int] = {}  # turns that run, of agents with a limit
+        self._aside: dict[str, Ranking] = {}  # jobs of agents that are at their limit
         self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
         self._slots = self._starting = 0
         self._draining = False
@@ -46,7 +54,7 @@ class Turns:
             known = self._busy[job_id]
             self._busy[job_id] = rank if known is None else min(known, rank)
             return
-        self._ready.put(job_id, rank)
+        self._ready.put(job_id, rank, self._owner(job_id))
         self._pump()
 
     def interrupt(self, job_id: str, rank: int) -> None:
@@ -61,7 +69,7 @@ class Turns:
 
     def knows(self, job_id: str) -> bool:
         """Whether the job runs, pauses, or waits for its turn to run."""
-        return job_id in self._busy or job_id in self._ready
+        return job_id in self._busy or job_id in self._ready or any(job_id in each for each in self._aside.values())
 
     def drain(self) -> None:
         """Begin no more turns."""
@@ -77,15 +85,46 @@ class Turns:
         """Run one turn after the other, until there is none to begin."""
         self._starting -= 1
         try:
-            while not self._draining and (job_id := self._ready.pop()) is not None:
+            while not self._draining and (job_id := self._next()) is not None:
                 self._busy[job_id] = None
-                pause = await self._turn(job_id)
+                agent = self._root.jobs[job_id].agent
+                try:
+                    pause = await self._turn(job_id)
+                finally:
+                    self._ended(job_id, agent)
                 if pause is None:
                     self._free(job_id)
                 else:
                     self._later(pause, partial(self._free, job_id))
         finally:
             self._slots -= 1
+
+    def _next(self) -> str | None:
+        """The job to run a turn of; those of agents that are at their limit are put aside on the way."""
+        while (taken := self._ready.pop()) is not None:
+            job_id, rank = taken
+            agent = self._root.jobs[job_id].agent
+            running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
+            if limit is None:
+                return job_id
+            if running < limit:
+                self._of_agent[agent] = running + 1
+                return job_id
+            self._ready.ended(self._owner(job_id))
+            self._aside.setdefault(agent, Ranking()).put(job_id, rank)
+        return None
+
+    def _ended(self, job_id: str, agent: str) -> None:
+        """A turn has ended: its slot, and its agent's, are free again."""
+        self._ready.ended(self._owner(job_id))
+        if agent in self._limits:
+            self._of_agent[agent] -= 1
+            aside = self._aside.get(agent)
+            if aside is not None and (waiting := aside.take()) is not None:
+                self.wake(*waiting)
+
+    def _owner(self, job_id: str) -> str:
+        return self._root.threads[self._root.jobs[job_id].thread].user
 
     async def _turn(self, job_id: str) -> float | None:
         """One turn; seconds to pause if it failed and is tried again."""

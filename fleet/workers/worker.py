@@ -78,6 +78,7 @@ class Worker:
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
         self._toolbox = Toolbox(catalog, root, self._record, settings)
         self._agents = catalog.app.agents
+        self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
         self.delivers = {
