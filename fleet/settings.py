@@ -65,8 +65,9 @@ ROWS = (
     Row("model_retries", 2, "retries", "How often the provider's client tries again after 408, 409, 429 and 5xx."),
     Row("tool_timeout_s", 60.0, "seconds", "Longest run of one tool call."),
     Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
-    Row("delivery_attempts", 5, "attempts", "Tries to hand a reply to its channel before it is set aside as failed."),
-    Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it."),
+    Row("delivery_attempts", 1500, "attempts", "Tries to hand over a reply, a day's worth, before it is set aside."),
+    Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it…"),
+    Row("delivery_backoff_max_s", 60.0, "seconds", "…up to this."),
     Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
     Row(
         "priority_step_s",
@@ -123,8 +124,9 @@ class Settings:
     model_retries: int = 2
     tool_timeout_s: float = 60.0
     confirm_s: float = 3600.0
-    delivery_attempts: int = 5
+    delivery_attempts: int = 1500
     delivery_backoff_s: float = 1.0
+    delivery_backoff_max_s: float = 60.0
     max_message_bytes: int = 65536
     priority_step_s: float = 600.0
     max_attempts: int = 3

@@ -6,13 +6,16 @@ Blocks are plain JSON objects, as the Messages API spells them (`{"type": "text"
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from fleet.errors import ModelError
+from fleet.errors import ModelError, ModelUnavailableError
 
-__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage", "failure_of"]
+__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage", "ask_model", "failure_of"]
+
+_GRACE_S = 1.0  # for models that keep the time themselves, and say more about it
 
 Block = Mapping[str, Any]
 Purpose = Literal["route", "work"]
@@ -94,6 +97,20 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections; the model is not used after this."""
+
+
+async def ask_model(model: Model, request: Request) -> Answer:
+    """The model's answer, or the end of waiting for it: a wall for models that keep no time themselves.
+
+    Raises: ModelError; ModelUnavailableError for a model that is silent a second longer than the request allows.
+    """
+    try:
+        async with asyncio.timeout(request.timeout_s + _GRACE_S) as wall:
+            return await model.complete(request)
+    except TimeoutError:
+        if not wall.expired():
+            raise
+        raise ModelUnavailableError(f"{model.name} gave no answer within {request.timeout_s:g} s") from None
 
 
 def failure_of(model: Model, error: ModelError) -> str:

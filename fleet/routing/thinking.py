@@ -10,7 +10,7 @@ from typing import Any
 from fleet.errors import ActionRejected, ModelError
 from fleet.ledger.events import Attempt
 from fleet.ledger.storable import storable
-from fleet.llm.base import Answer, Model, Request, failure_of
+from fleet.llm.base import Answer, Model, Request, ask_model, failure_of
 from fleet.llm.prices import cost_usd
 from fleet.routing.shown import Shown
 from fleet.sandbox import DispatchTo, StartNewThread, comments_of, parse_action
@@ -43,7 +43,7 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
         request = Request(system, messages, max_tokens=max_tokens, timeout_s=timeout_s, purpose="route")
         began = time.perf_counter_ns()
         try:
-            answer = await model.complete(request)
+            answer = await ask_model(model, request)
         except ModelError as error:
             took = _add(thought, "model", began)
             thought.failure = failure_of(model, error)

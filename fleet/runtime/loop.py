@@ -7,6 +7,7 @@ thread never waits for them. Everything is set going by events: nothing here pol
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -140,11 +141,15 @@ class Loop:
         self.spawn(self._pause(seconds, then))
 
     async def _pause(self, seconds: float, then: Callable[[], None]) -> None:
+        if await self.rest(seconds):
+            then()
+
+    async def rest(self, seconds: float) -> bool:
+        """Wait for so many seconds; False, at once, when the fleet drains."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._draining.wait()
-        if not self._draining.is_set():
-            then()
+        return not self._draining.is_set()
 
     async def idle(self) -> None:
         """Return when nothing is being routed, answered or delivered, and nothing is due to be."""
@@ -160,8 +165,9 @@ class Loop:
         self.inbox.drain()
         if self.turns is not None:
             self.turns.drain()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        end = time.monotonic() + seconds
+        while self._tasks and (left_s := end - time.monotonic()) > 0:  # a turn that ends has its reply delivered
+            await asyncio.wait(self._tasks, timeout=left_s)
         left = list(self._tasks)
         for task in left:
             task.cancel()

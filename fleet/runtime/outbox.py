@@ -6,7 +6,6 @@ same both times. In the ledger it is there once.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections import deque
@@ -47,7 +46,8 @@ _FIELDS = frozenset({"reply_id", "thread_id", "job_id", "agent", "result"})
 class Outbox:
     """Delivers replies, one after another for each user. `write` appends a draft; `spawn` keeps the task.
 
-    A try that hangs can be cut off in `stretches`; it counts as refused.
+    A try that hangs can be cut off in `stretches`; it counts as refused. `rest` waits for so many seconds, and says
+    False when the fleet drains: what is not delivered by then waits in the ledger's outbox for the next start.
     """
 
     def __init__(
@@ -56,10 +56,12 @@ class Outbox:
         settings: Settings,
         write: Callable[[Draft], Awaitable[Any]],
         spawn: Callable[[Any], Any],
+        rest: Callable[[float], Awaitable[bool]],
         stretches: Stretches,
     ) -> None:
         self._channels = check_channels(app)
-        self._settings, self._write, self._spawn, self._stretches = settings, write, spawn, stretches
+        self._settings, self._write, self._spawn = settings, write, spawn
+        self._rest, self._stretches = rest, stretches
         self._waiting: dict[str, deque[tuple[Reply, int]]] = {}
         self._known: set[str] = set()
 
@@ -77,7 +79,8 @@ class Outbox:
     async def _deliver_all(self, user: str) -> None:
         line = self._waiting[user]
         while line:
-            await self._deliver(*line[0])
+            if not await self._deliver(*line[0]):
+                return
             self._known.discard(line.popleft()[0].reply_id)
         del self._waiting[user]
 
@@ -85,7 +88,8 @@ class Outbox:
         """Whether a reply waits here, or is being delivered."""
         return reply_id in self._known
 
-    async def _deliver(self, reply: Reply, version: int) -> None:
+    async def _deliver(self, reply: Reply, version: int) -> bool:
+        """Try until the channel takes the reply or the attempts run out, and record it; False if the fleet drains."""
         channel = self._channels.get(reply.agent)
         outcome: Event = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id)
         pause = self._settings.delivery_backoff_s
@@ -98,15 +102,18 @@ class Outbox:
                 outcome = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id, attempts=attempt)
                 break
             except Exception as error:  # the application's channel may raise anything; the reply is not lost
-                log("reply.refused", level=logging.WARNING, reply=reply.reply_id, attempt=attempt,
-                    error=type(error).__name__)  # fmt: skip
+                if attempt & (attempt - 1) == 0:  # the 1st, 2nd, 4th, 8th…: a channel may be down for hours
+                    log("reply.refused", level=logging.WARNING, reply=reply.reply_id, attempt=attempt,
+                        error=type(error).__name__)  # fmt: skip
                 outcome = ReplyFailed(
                     reply_id=reply.reply_id, thread_id=reply.thread_id, attempts=attempt, error=type(error).__name__
                 )
             if attempt < self._settings.delivery_attempts:
-                await asyncio.sleep(pause)
-                pause *= 2
+                if not await self._rest(pause):
+                    return False
+                pause = min(2 * pause, self._settings.delivery_backoff_max_s)
         await self._write(Draft(f"reply:{reply.reply_id}", version, (outcome,), reply.user))
+        return True
 
 
 def check_channels(app: App) -> dict[str, Channel]:

@@ -43,7 +43,7 @@ def parts(
     loop.inbox = Inbox(
         catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings
     )
-    loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, stretches)
+    loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, loop.rest, stretches)
     if models is not None:
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
         step_us = round(settings.priority_step_s * 1e6)

@@ -33,7 +33,7 @@ from fleet.ledger.events import (
     TurnStarted,
 )
 from fleet.ledger.storable import storable
-from fleet.llm.base import Answer, Model, Request, failure_of
+from fleet.llm.base import Answer, Model, Request, ask_model, failure_of
 from fleet.log import log
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import render_prompt
@@ -229,7 +229,7 @@ class Worker:
             self._settings.model_timeout_s,
         )
         began = time.perf_counter_ns()
-        asked = self._asked[job.id] = asyncio.ensure_future(model.complete(request))
+        asked = self._asked[job.id] = asyncio.ensure_future(ask_model(model, request))
         try:
             answer = await asked
         except asyncio.CancelledError:

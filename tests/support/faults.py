@@ -88,15 +88,23 @@ def _free(disk: Path) -> int:
 def serving(home: Path, modules: Path, *options: str, **settings: str) -> Running:
     """A `fleet worker` on `home` with the application of `HOLDING`, ready."""
     worker = Running("worker", "--home", home, "--app", "holding:app", *options, modules=(modules,), **settings)
-    worker.read_until("serving", err=True)
+    try:
+        worker.read_until("serving", err=True)
+    except BaseException:
+        worker.process.kill()
+        raise
     return worker
 
 
 def holds(home: Path, modules: Path, **settings: str) -> Running:
     """The same, with ana's message m-1 held."""
     worker = serving(home, modules, **settings)
-    assert send(home, "m-1", "hold this", **settings).returncode == 0
-    worker.read_until("held")
+    try:
+        assert send(home, "m-1", "hold this", **settings).returncode == 0
+        worker.read_until("held")
+    except BaseException:
+        worker.process.kill()
+        raise
     return worker
 
 
