@@ -19,6 +19,12 @@ import dbzero
 
 from fleet.errors import ConfigError, GraphError, HomeBusyError
 
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows: dbzero itself refuses a second opener there
+    fcntl = None
+
 __all__ = ["Database", "Db0", "db0", "fields_of", "memo", "plain_of"]
 
 C = TypeVar("C", bound=type)
@@ -138,6 +144,19 @@ class Database:
                 raise HomeBusyError(f"the graph {folder} is open in another process") from None
             raise GraphError(f"the graph {folder} cannot be opened: {error}") from None
         Database._open = self
+
+    @staticmethod
+    def check_free(folder: Path) -> None:
+        """Raises: HomeBusyError if another process has the graph of `folder` open, found out without opening it."""
+        if fcntl is None or Database._open is not None:  # to close the lock's file would give up a lock of one's own
+            return
+        try:
+            with (folder / f"{_PREFIX}.db0.lock").open("r+b") as lock:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what dbzero locks
+        except FileNotFoundError:
+            return
+        except OSError:
+            raise HomeBusyError(f"the graph {folder} is open in another process") from None
 
     @staticmethod
     def file(folder: Path) -> Path:

@@ -82,11 +82,12 @@ class Opening:
         if not Database.file(self._folder).exists():
             return "there is no graph file"
         left = whole(Database.file(self._folder))
+        if left is None:
+            Database.check_free(self._folder)
+            return "it is not as it was last written"
         try:
-            if left is None or not left.closed:
+            if not left.closed:
                 probe(self._folder)
-            if left is None:
-                return "it is not as it was last written"
             self._open()
         except GraphError as error:
             return error.message

@@ -70,7 +70,7 @@ async def test_status_tells_each_step_of_a_start_that_had_to_climb(home):
         await fleet.idle()
     lines = told("status", "--home", home)
     start = next(line for line in lines if line.startswith("start"))
-    assert "set the graph file aside: opening it ended with 2: " in start
+    assert "set the graph file aside: it is not as it was last written; " in start
     assert "; opened the kept copy of event " in start
     assert f"aside    {home / 'graph.aside'} holds the last graph that could not be used" in lines
 

@@ -57,7 +57,7 @@ async def test_the_kept_copy_is_gone_on_from_when_the_live_file_is_damaged(tmp_p
     graph = home / "graph" / "graph.db0"
     graph.write_bytes(b"\0" * graph.stat().st_size)
     opened, digest, _ = opened_by(home)
-    assert opened[0].startswith("set the graph file aside: opening it ended with 2")
+    assert opened[0] == "set the graph file aside: it is not as it was last written"
     assert opened[1].startswith("opened the kept copy of event ")
     assert opened[1].endswith("and caught up 7 events")
     assert digests(home, tmp_path / "again") == (digest, digest)
