@@ -9,7 +9,15 @@ from typing import get_args
 from fleet.ledger.archive import Archive, Archived, changing_history
 from fleet.ledger.base import Ledger
 from fleet.ledger.event import Queue
-from fleet.ledger.events import MessageDecided, TurnEnded, TurnStarted
+from fleet.ledger.events import (
+    CallResolved,
+    ConfirmationAsked,
+    ConfirmationSettled,
+    MessageDecided,
+    ToolReturned,
+    TurnEnded,
+    TurnStarted,
+)
 from fleet.ledger.sqlite import BUSY_S
 from fleet.runtime.home import Home
 
@@ -54,13 +62,15 @@ def archive(home: Home, before: int) -> ArchivedThreads:
 
 
 def _left_to_do(ledger: Ledger) -> set[str]:
-    """The ids of messages and replies that are in a queue, and of jobs that such messages wait for."""
+    """What is in a queue, by its key, and the ids of jobs that have to take it up."""
     left: set[str] = set()
     for entry in (each for queue in get_args(Queue) for each in ledger.pending(queue)):
         left.add(entry.key)
         for stored in ledger.read(after=entry.seq - 1, upto=entry.seq):
             if isinstance(stored.event, MessageDecided):
                 left.add(stored.event.decision.job_id)
+            elif isinstance(stored.event, (ConfirmationSettled, CallResolved)):
+                left.add(stored.event.job_id)
     return left
 
 
@@ -80,6 +90,10 @@ def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
         if isinstance(event, TurnStarted):
             ids.update(event.message_ids)
             streams += [f"message:{each}" for each in event.message_ids]
+        elif isinstance(event, ConfirmationAsked):
+            streams.append(f"confirm:{event.confirm_id}")
+        elif isinstance(event, ToolReturned) and event.unknown:
+            streams.append(f"call:{event.job_id}:{event.call_id}")
         elif isinstance(event, TurnEnded):
             result = event.result
             if event.reply_id:

@@ -14,6 +14,8 @@ from typing import Any
 
 from fleet.ledger.base import Ledger
 from fleet.ledger.events import (
+    CallResolved,
+    ConfirmationSettled,
     MessageAccepted,
     MessageDecided,
     ReplyDelivered,
@@ -68,6 +70,8 @@ def look(ledger: Ledger, said: Mapping[str, Sequence[str]], *, over: bool) -> Ta
     decided: dict[str, list[str]] = {}
     routed: dict[str, list[str]] = {}
     answered: dict[str, list[str]] = {}
+    said_so: list[str] = []
+    heard: list[str] = []
     started: list[str] = []
     ended: list[str] = []
     replies: list[str] = []
@@ -81,10 +85,15 @@ def look(ledger: Ledger, said: Mapping[str, Sequence[str]], *, over: bool) -> Ta
             decided.setdefault(event.user, []).append(event.message_id)
             if event.decision.thread_id:
                 routed.setdefault(event.decision.thread_id, []).append(event.message_id)
+        elif isinstance(event, ConfirmationSettled):
+            said_so.append(event.confirm_id)
+        elif isinstance(event, CallResolved):
+            said_so.append(event.key)
         elif isinstance(event, TurnStarted):
             started.append(f"{event.job_id} turn {event.turn}")
         elif isinstance(event, TurnEnded):
             answered.setdefault(event.thread_id, []).extend(event.message_ids)
+            heard.extend(event.settled)
             ended.append(f"{event.job_id} turn {event.turn}")
             if event.reply_id and event.deliver:
                 replies.append(event.reply_id)
@@ -97,7 +106,7 @@ def look(ledger: Ledger, said: Mapping[str, Sequence[str]], *, over: bool) -> Ta
     tally.lost += [f"{each} is taken and not accepted" for each in _without(_all(said), _all(accepted))]
     steps = (
         ("inbox", _all(accepted), _all(decided)),
-        ("turns", _all(routed), _all(answered)),
+        ("turns", _all(routed) + said_so, _all(answered) + heard),
         ("outbox", replies, settled),
     )
     for queue, begun, done in steps:
@@ -107,8 +116,9 @@ def look(ledger: Ledger, said: Mapping[str, Sequence[str]], *, over: bool) -> Ta
         if over:
             tally.lost += [f"{each} is left in {queue}" for each in sorted(waiting[queue])]
     for name, happened in (
-        ("accepted", _all(accepted)), ("decided", _all(decided)), ("answered", _all(answered)), ("begun", started),
-        ("ended", ended), ("settled", settled), ("returned", calls),
+        ("accepted", _all(accepted)), ("decided", _all(decided)), ("answered", _all(answered)), ("settled", said_so),
+        ("heard", heard), ("begun", started),
+        ("ended", ended), ("out", settled), ("returned", calls),
     ):  # fmt: skip
         tally.doubled += [f"{each} is {name} {count} times" for each, count in Counter(happened).items() if count > 1]
     for before, after in ((said, accepted), (accepted, decided), (routed, answered)):

@@ -70,6 +70,7 @@ def _turns(told: Story) -> None:
     )
     told.end(thread, "Which day?", "need_input")
     told.deliver(thread)
+    _approved(told, thread)
     message = told.go_on(thread, "Friday is better")
     label = ev.DecisionLabelled(message_id=message, user="ana", thread_id=thread, note="right", by="eva")
     told.append(f"label:{message}", label, user="ana")
@@ -78,6 +79,35 @@ def _turns(told: Story) -> None:
     told.append(f"reply:{reply['reply_id']}", ev.ReplyFailed(**reply, attempts=5, error="ConnectionError"), user="ana")
     put_back = ev.ReplyRetried(**reply, job_id=thread.replace("thr", "job"), by="eva")
     told.append(f"reply:{reply['reply_id']}", put_back, user="ana")
+
+
+def _approved(told: Story, thread: str) -> None:
+    """A call that was asked about, approved and cut off, and what a person said became of it."""
+    known = told.threads[thread]
+    ids = {"job_id": known["job"], "thread_id": thread, "user": "ana"}
+    call = {"call_id": "call_2", "tool": "order", "arguments": {"item": "tea"}}
+    told.go_on(thread, "Order tea")
+    told.begin(thread)
+    told.call(thread, "call_2")
+    asked = ev.ConfirmationAsked(
+        confirm_id="cfm_1", **ids, turn=known["turn"], **call, arguments_hash="ab" * 32, question="Order tea?",
+        expires_at=1_900_000_000_000_000, message_ids=tuple(known["open"]),
+    )  # fmt: skip
+    told.step(thread, asked)
+    told.result(thread, "call_2", "It waits for a yes.")
+    told.end(thread, "Order tea?", "need_input")
+    told.append(
+        "confirm:cfm_1", ev.ConfirmationSettled(confirm_id="cfm_1", **ids, verdict="approved", by="eva"), user="ana"
+    )
+    told.begin(thread)
+    lost = ev.ToolReturned(
+        job_id=known["job"], turn=known["turn"], **call, content="Nobody knows.", error=True, settled="cfm_1",
+        unknown=True,
+    )  # fmt: skip
+    told.step(thread, lost)
+    told.end(thread, "A person has to look.", "blocked")
+    resolved = ev.CallResolved(**ids, call_id="call_2", tool="order", took_effect=True, note="It came.", by="eva")
+    told.append(f"call:{known['job']}:call_2", resolved, user="ana")
 
 
 def _letters(told: Story) -> None:
