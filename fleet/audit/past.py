@@ -122,7 +122,7 @@ class _Past:
         """How well the threads as they stand now agree with the candidates on record."""
         shown = [(each.thread_id, each.latest_activity_at) for each in decision.candidates]
         user = self._root.users.get(self._user)
-        newest = ThreadViews(self._root).recent(user, self._roles, len(shown)) if user is not None else []
+        newest = ThreadViews(self._root).recent(user, self._user, self._roles, len(shown)) if user is not None else []
         if [(each.id, to_us(each.latest_activity_at)) for each in newest] == shown:
             return _ALL
         standing = [self._root.threads.get(thread_id) for thread_id, _ in shown]

@@ -128,7 +128,7 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
     thread.latest_activity_at = stored.at
     thread.messages += 1
     _wait(thread, job, event.message_id, event.text)
-    touch(user, thread.id)
+    touch(root, user, event.user, thread.id)
 
 
 def _retried(root: LivingRoot, stored: Stored, event: ev.MessageRetried) -> None:

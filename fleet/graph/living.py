@@ -62,6 +62,7 @@ class LivingRoot:
     threads: Records[ThreadRecord]
     jobs: Records[JobRecord]
     state: dict[str, Any]
+    recents: dict[str, list[str]]  # by user: see fleet.graph.recent
     _applied: int
 
     def __init__(self, durable: FleetRoot) -> None:
@@ -76,6 +77,7 @@ class LivingRoot:
         self.threads = Records(durable.threads)
         self.jobs = Records(durable.jobs)
         self.state = durable.state
+        self.recents = {}
         self._applied = durable.applied
 
     def let_go(self) -> None:

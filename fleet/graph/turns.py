@@ -116,7 +116,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     if event.summary:
         thread.summary = event.summary
     thread.status = "working" if len(job.waiting) else event.result
-    touch(root.users[event.user], thread.id)
+    touch(root, root.users[event.user], event.user, thread.id)
 
 
 def unanswered_calls(job: JobRecord) -> list[str]:

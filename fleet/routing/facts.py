@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.graph.living import LivingRoot
-from fleet.graph.recent import newest_first
-from fleet.graph.records import RECENT_KEPT, UserRecord
+from fleet.graph.recent import recent_of
+from fleet.graph.records import UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.log import log
 from fleet.prompting.examples import examples_of
@@ -97,10 +96,16 @@ class ThreadViews:
         """Read the thread anew next time: an event has touched it."""
         self._views.pop(thread_id, None)
 
-    def recent(self, user: UserRecord, roles: Container[str], count: int) -> list[ThreadView]:
+    def recent(self, user: UserRecord, user_id: str, roles: Container[str], count: int) -> list[ThreadView]:
         """The user's `count` most recent threads with an agent out of `roles`, newest first."""
-        views = (self[thread_id] for thread_id in islice(newest_first(user), RECENT_KEPT))
-        return list(islice((view for view in views if view.agent in roles), count))
+        found: list[ThreadView] = []
+        for thread_id in recent_of(self._root, user, user_id):
+            if len(found) >= count:
+                break
+            view = self[thread_id]
+            if view.agent in roles:
+                found.append(view)
+        return found
 
 
 def facts_of(
@@ -121,7 +126,7 @@ def facts_of(
         return asked or message.language or language or None
 
     def recent(count: int) -> list[ThreadView]:
-        return [] if known is None else threads.recent(known, agents if roles is None else roles, count)
+        return [] if known is None else threads.recent(known, message.user, agents if roles is None else roles, count)
 
     def thread(thread_id: str) -> ThreadView | None:
         found = root.threads.get(thread_id)
