@@ -24,7 +24,8 @@ from fleet.llm.prices import known
 __all__ = ["render"]
 
 _TEXT = 2000  # characters of a message or reason
-_PART = 300  # of a tool's arguments, a result, a reply, a printed line
+_PART = 300  # of a tool's arguments, a result, a reply
+_LINE = 800  # of a printed line, which ends with what was said last, or a rule
 _HASH = 12
 _RULES = 20
 _OTHERS = 3
@@ -314,4 +315,4 @@ def _pairs(*pairs: tuple[str, str]) -> RenderableType:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _PART else f"{text[:_PART]} … {len(text) - _PART} more characters"
+    return text if len(text) <= _LINE else f"{text[:_LINE]} … {len(text) - _LINE} more characters"
