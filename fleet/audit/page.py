@@ -13,9 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fleet.audit.explanation import Explanation, Shown, Step, Totals
+from fleet.audit.explanation import Explanation, Shown, Totals
 from fleet.audit.inert import inert, inert_json, name, visible
 from fleet.audit.labels import Label
+from fleet.audit.steps_page import timeline_table
 from fleet.audit.wording import ago, duration, tokens
 from fleet.clock import iso
 from fleet.ledger.events import Attempt, Decision
@@ -59,7 +60,7 @@ def render(explanation: Explanation) -> RenderableType:
         parts += _choices(explanation, decision)
         parts += _rules(explanation)
         parts += _answers(decision)
-    parts += [_heading("What followed"), _timeline(explanation)]
+    parts += [_heading("What followed"), timeline_table(explanation)]
     if decision is not None:
         parts += [_heading("Cost and versions"), _versions(explanation, decision)]
     if explanation.notes:
@@ -205,73 +206,6 @@ def _others(choices: Any) -> Iterator[str]:
                 f"new {name(str(each['agent']))}" if "agent" in each else f"threads[{name(str(each.get('thread')))}]"
             )
             yield f"{where} {each['probability']:.2f}"
-
-
-def _timeline(explanation: Explanation) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for justify in ("right", "right", "left"):
-        grid.add_column(justify=justify, no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(*(Text(word, style="dim") for word in ("  after", "took", "", "")))
-    for step in explanation.steps:
-        word, detail = _step(step, explanation)
-        grid.add_row(
-            Text(f"  {duration(step.at - explanation.accepted_at)}"),
-            Text("" if step.took_us is None else duration(step.took_us)),
-            Text(word, style="red" if step.trouble else ""),
-            Text(detail),
-        )
-    return grid
-
-
-def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
-    """A step's word and its details, inert."""
-    data = step.data
-    if step.kind == "message.accepted":
-        return "accepted", "durable in the inbox"
-    if step.kind == "message.decided":
-        stages = ", ".join(f"{stage} {duration(us)}" for stage, us in data["latency_us"].items())
-        return "decided", f"{data['action']} by the {data['by']}{f' ({stages})' if stages else ''}"
-    if step.kind == "fleet.started":
-        return "worker start", f"pid {data['pid']}, version {name(data['code_version'])}"
-    if step.kind == "turn.started":
-        others = [name(each) for each in data["message_ids"] if each != explanation.message.message_id]
-        together = f", together with {', '.join(others)}" if others else ""
-        note = f"; the agent's warmup failed, the default one ran: {inert(data['note'], _PART)}" if data["note"] else ""
-        return "turn start", f"turn {data['turn']} of {name(data['job_id'])}{together}{note}"
-    if step.kind == "step.model":
-        asks = f"asks for {', '.join(map(name, data['tools']))}" if data["tools"] else ""
-        said = f"says {inert(data['text'], _PART)}" if data["text"] else ""
-        stop = "" if data["stop_reason"] in ("end_turn", "tool_use") else f"stopped: {name(data['stop_reason'])}"
-        return "model", f"{name(data['model'])} {'; '.join(filter(None, (asks, said, stop)))}"
-    if step.kind == "tool.intended":
-        return "tool intent", f"{name(data['tool'])} {inert_json(data['arguments'], _PART)}"
-    if step.kind == "tool.returned":
-        sign = "failed: " if data["error"] else "→ "
-        return (
-            "tool",
-            f"{name(data['tool'])} {inert_json(data['arguments'], _PART)} {sign}{inert(data['content'], _PART)}",
-        )
-    if step.kind == "app.event":
-        return "change", f"{name(data['name'])} {inert_json(data['data'], _PART)}"
-    if step.kind == "turn.ended":
-        why = f" ({inert(data['reason'], _PART)})" if data["reason"] else ""
-        last = next((each.data["text"] for each in reversed(explanation.steps) if each.kind == "step.model"), "")
-        said = "as the model said" if data["reply"] == last.strip() else inert(data["reply"], _PART)
-        return f"turn {data['result']}", f"{f'reply {said}' if data['reply'] else 'no reply'}{why}"
-    if step.kind in ("message.failed", "turn.failed"):
-        what = "routing" if step.kind == "message.failed" else "turn"
-        return f"{what} failed", f"attempt {data['attempt']}: {inert(data['error'], _PART)}"
-    if step.kind == "message.dead":
-        return "dead letter", f"{data['stage']} failed in {data['attempts']} attempts: {inert(data['error'], _PART)}"
-    if step.kind == "message.dropped":
-        why = f": {inert(data['reason'], _PART)}" if data["reason"] else ""
-        return "dropped", f"by {name(data['by'])}{why}"
-    if step.kind in ("message.retried", "reply.retried"):
-        return "retried", f"by {name(data['by'])}, who put it back"
-    if step.kind == "reply.delivered":
-        return "delivered", f"{name(data['reply_id'])}, attempt {data['attempts']}"
-    return "not delivered", f"{name(data['reply_id'])}, {data['attempts']} attempts, {name(data['error'])}"
 
 
 def _versions(explanation: Explanation, decision: Decision) -> RenderableType:

@@ -55,7 +55,7 @@ def raw_parts(ledger: Ledger, explanation: Explanation) -> tuple[RawPart, ...]:
             answers += 1
             content = json.dumps(step.data["content"], ensure_ascii=False, indent=2)
             parts.append(RawPart(f"agent: answer {answers} of {step.data['model']}", content))
-        elif step.kind == "tool.returned":
+        elif step.kind == "tool.returned" and answers:  # else it is among the messages before the first answer
             parts.append(
                 RawPart(f"agent: told about {step.data['call_id']} ({step.data['tool']})", step.data["content"])
             )
@@ -75,7 +75,14 @@ def _first_call(ledger: Ledger, user: str, step: Step) -> list[RawPart]:
     if earlier:
         said = json.dumps(earlier, ensure_ascii=False, indent=2)
         parts.append(RawPart("agent: earlier messages of the thread", said))
-    return [*parts, RawPart("agent: transcript and message", str(newest["content"]))]
+    content = newest["content"]
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    for number, block in enumerate(content):
+        what = "agent: and in the same message" if number else "agent: transcript and message"
+        text = block["text"] if block["type"] == "text" else json.dumps(block, ensure_ascii=False, indent=2)
+        parts.append(RawPart(what, text))
+    return parts
 
 
 def _blobs(ledger: Ledger, who: str, prompt: str, transcript: str) -> list[RawPart]:

@@ -24,6 +24,7 @@ from typing import Any
 from fleet.audit import semconv as sem
 from fleet.audit.content import Content
 from fleet.audit.explanation import Step
+from fleet.audit.persons import BY_PERSONS
 from fleet.audit.span import Event, Kind, Span, Values
 from fleet.audit.timeline import Followed, follow, totals_of
 from fleet.ledger.base import Ledger, Stored
@@ -59,7 +60,7 @@ class _Trace:
     ) -> None:
         self.accepted, self.decided, self.followed, self.content = accepted, decided, followed, content
         self.event, self.decision = event, event.decision
-        self.steps = [step for step in followed.steps if step.kind != FleetStarted.TYPE]
+        self.steps = [step for step in followed.steps if step.kind not in (FleetStarted.TYPE, *BY_PERSONS)]
 
     def _span(self, part: str, parent: str, name: str, start: int, end: int, **rest: Any) -> Span:
         return Span(self.event.message_id, part, parent, name, start, max(start, end), **rest)
@@ -179,7 +180,7 @@ class _Trace:
         events = [
             Event(f"fleet.{step.kind}", step.at, {"fleet.name": step.data.get("tool") or step.data["name"]})
             for step in inside
-            if whole and step.kind in ("tool.intended", "app.event")
+            if whole and step.kind in ("tool.intended", "confirm.asked", "app.event")
         ]
         span = self._span(
             part, "message", f"{sem.INVOKE_AGENT} {self.decision.agent}", began.at, inside[-1].at,

@@ -12,6 +12,7 @@ from typing import Any
 
 from fleet.audit.explanation import NOTHING, Step, Totals
 from fleet.audit.letters import LETTERS, letter_step
+from fleet.audit.persons import asked_step, settled_steps
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
@@ -22,6 +23,8 @@ _TURN = tuple(
     for kind in (
         ev.TurnStarted,
         ev.ModelAnswered,
+        ev.ConfirmationAsked,
+        ev.ConfirmationSettled,
         ev.ToolIntended,
         ev.ToolReturned,
         ev.AppEventRecorded,
@@ -74,6 +77,7 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
                 delivery = None
                 steps.append(letter_step(stored))
                 last = stored
+    steps += settled_steps(ledger, found)
     steps += _restarts(ledger, accepted.seq, last.seq if ended is not None else None)
     answers = [each.event for each in found if isinstance(each.event, ev.ModelAnswered)]
     return Followed(
@@ -116,6 +120,8 @@ def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str, put_bac
             continue
         if over:
             return
+        if isinstance(event, ev.ConfirmationSettled) and event.message_id == message_id:  # this message is the answer
+            yield stored
         if stored.stream != stream:
             continue
         if isinstance(event, (ev.TurnStarted, ev.TurnFailed)) and message_id in event.message_ids:
@@ -145,6 +151,8 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data, bool(event.trouble)))
         elif isinstance(event, ev.ModelAnswered):
             steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, _model(event)))
+        elif isinstance(event, ev.ConfirmationAsked):
+            steps.append(asked_step(stored, event))
         elif isinstance(event, ev.ToolIntended):
             data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
             data["idempotency_key"] = event.idempotency_key
