@@ -132,8 +132,7 @@ def check_effects(events, runs: int) -> None:
     assert sum(isinstance(each, FleetStarted) for each in events) == runs
     submitted = [each.data["request_id"] for each in events if isinstance(each, AppEventRecorded)
                  if "request_id" in each.data]  # fmt: skip
-    said = [each for each in events if isinstance(each, ToolReturned)]
-    said = [each for each in said if each.tool == "submit_request" and not each.error]
+    said = [each.content for each in events if isinstance(each, ToolReturned) and "Submitted as R-" in each.content]
     assert len(submitted) == len(set(submitted)) == len(said) > 0
 
 
