@@ -29,7 +29,8 @@ class Agent:
     choice should not count. `dispatch` says how it comes by a new thread: "auto", the router may choose it;
     "explicit", it is never shown to the router, and is given threads by gates and dispatches alone; "default", it
     also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given,
-    `max_concurrency` how many of its turns run at a time (0: as many as the worker's).
+    `max_concurrency` how many of its turns run at a time (0: as many as the worker's); `away` is what the users of its
+    threads are told while it is paused ("": their messages wait until it goes on).
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -50,6 +51,7 @@ class Agent:
         dispatch: DispatchMode = "auto",
         quota: str = "",
         max_concurrency: int = 0,
+        away: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -70,7 +72,7 @@ class Agent:
         self.dispatch = dispatch
         if max_concurrency < 0:
             raise ConfigError(f"agent {role}: max_concurrency is 0 or more, not {max_concurrency}")
-        self.quota, self.max_concurrency = quota, max_concurrency
+        self.quota, self.max_concurrency, self.away = quota, max_concurrency, away
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(role={self.role!r})"

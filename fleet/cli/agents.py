@@ -14,14 +14,15 @@ from rich.text import Text
 
 from fleet.agents.catalog import Catalog, Definition
 from fleet.cli.apps import app_for
+from fleet.cli.labels import who
 from fleet.cli.options import app_option, home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.page import print_page
 from fleet.cli.pretty import data, indented
 from fleet.clock import iso
-from fleet.errors import HomeError
-from fleet.ledger.base import Ledger
-from fleet.ledger.events import AgentDeclared, AgentRetired, MessageDecided
+from fleet.errors import HomeError, InputError
+from fleet.ledger.base import Draft, Ledger
+from fleet.ledger.events import AgentDeclared, AgentPaused, AgentRetired, MessageDecided
 from fleet.llm.registry import default_model
 from fleet.prompting.examples import examples_of
 from fleet.runtime.home import Home
@@ -33,23 +34,28 @@ __all__ = ["agents"]
 
 @dataclass(frozen=True)
 class OnRecord:
-    """What the ledger says of a role: the definition last declared, when, whether it is retired, threads begun."""
+    """What the ledger says of a role: the definition last declared, when, whether it is retired or paused, threads."""
 
     definition: str = ""
     changed_at: int = 0
     retired: bool = False
     threads: int = 0
+    paused: bool = False
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @app_option
 @home_option
 @json_option
-def agents(app: str, home: Path | None, as_json: bool) -> None:
+@click.pass_context
+def agents(ctx: click.Context, app: str, home: Path | None, as_json: bool) -> None:
     """Show the declared agents: what each is for, its tools, words and examples, and what is on record of it.
 
-    Works without a home; with one, it reads the ledger's declarations and decisions.
+    Works without a home; with one, it reads the ledger's declarations and decisions. With a verb it has an agent rest,
+    or go on.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     settings = load_settings(home)
     catalog = load_catalog(app_for(app, settings, check_warmup=False))
     recorded = _recorded(settings, catalog)
@@ -72,6 +78,48 @@ def agents(app: str, home: Path | None, as_json: bool) -> None:
         print_page(Group(*(_page(each) for each in found)))
 
 
+@agents.command()
+@click.argument("role")
+@click.option("--reason", default="", help="Why; it is on record.")
+@click.option("--by", default="", metavar="NAME", help="Who asks for it [the user of this computer].")
+@home_option
+def pause(role: str, reason: str, by: str, home: Path | None) -> None:
+    """Have the agent ROLE rest: it is given no new threads, and its turns wait, or its users are told that it is away.
+
+    A turn that runs comes to its end. Explicit dispatches to it are taken, and wait too.
+    """
+    _set_paused(role, reason, by, home, paused=True)
+
+
+@agents.command()
+@click.argument("role")
+@click.option("--reason", default="", help="Why; it is on record.")
+@click.option("--by", default="", metavar="NAME", help="Who asks for it [the user of this computer].")
+@home_option
+def resume(role: str, reason: str, by: str, home: Path | None) -> None:
+    """Have a paused agent go on: what waits for it is answered."""
+    _set_paused(role, reason, by, home, paused=False)
+
+
+def _set_paused(role: str, reason: str, by: str, home: Path | None, *, paused: bool) -> None:
+    place = Home(load_settings(home).home)
+    if not (reason.isprintable() and by.isprintable()):
+        raise InputError("a reason and a name are one printable line each; nothing was changed")
+    with place.read_ledger() as ledger:
+        record = _record(ledger, role, 0)
+        version = ledger.version(f"agent:{role}")
+    if not record.definition or role == "dispatcher":
+        raise InputError(f"no agent {role!r} is declared on this home; `fleet agents` shows those there are")
+    done = "paused" if paused else "at work"
+    if record.paused == paused:
+        click.echo(f"fleet: {role} is {done} already; nothing changed", err=True)
+        return
+    event = AgentPaused(role=role, paused=paused, by=by.strip() or who(), reason=reason)
+    with place.open_ledger() as ledger:
+        ledger.append_now(Draft(f"agent:{role}", version, (event,)))
+    click.echo(f"{role} is {done}")
+
+
 def _recorded(settings: Settings, catalog: Catalog) -> dict[str, OnRecord]:
     """By role; empty without a home."""
     try:
@@ -88,13 +136,15 @@ def _recorded(settings: Settings, catalog: Catalog) -> dict[str, OnRecord]:
 
 
 def _record(ledger: Ledger, role: str, threads: int) -> OnRecord:
-    definition, at, retired = "", 0, False
+    definition, at, retired, paused = "", 0, False, False
     for stored in ledger.read_stream(f"agent:{role}"):
         if isinstance(stored.event, AgentDeclared):
             definition, at, retired = stored.event.definition, stored.at, False
         elif isinstance(stored.event, AgentRetired):
             at, retired = stored.at, True
-    return OnRecord(definition, at, retired, threads)
+        elif isinstance(stored.event, AgentPaused):
+            paused = stored.event.paused
+    return OnRecord(definition, at, retired, threads, paused)
 
 
 def _as_json(definition: Definition, model: str, recorded: dict[str, OnRecord]) -> dict[str, Any]:
@@ -125,6 +175,7 @@ def _record_json(record: OnRecord, declared: str) -> dict[str, Any]:
         "changed_at": iso(record.changed_at),
         "up_to_date": record.definition == declared and not record.retired,
         "retired": record.retired,
+        "paused": record.paused,
         "threads": record.threads,
     }
 
@@ -152,6 +203,8 @@ def _page(each: dict[str, Any]) -> RenderableType:
         rows = []
     if record is not None:
         state = "retired" if record["retired"] else "in force" if record["up_to_date"] else "not the code's; in force"
+        if record["paused"]:
+            rows.append(("paused", "no new threads; its turns wait"))
         rows.append(("on record", f"{record['definition'][:12]}, {state} since {record['changed_at']}"))
         rows.append(("threads", str(record["threads"])))
     for name, value in rows:

@@ -79,6 +79,11 @@ def _retired(root: LivingRoot, stored: Stored, event: ev.AgentRetired) -> None:
     root.task_agents[event.role].retired = True
 
 
+def _paused(root: LivingRoot, stored: Stored, event: ev.AgentPaused) -> None:
+    if (known := root.task_agents.get(event.role)) is not None:
+        known.paused = event.paused
+
+
 def _accepted(root: LivingRoot, stored: Stored, event: ev.MessageAccepted) -> None:
     user = root.users.get(event.user)
     if user is None:
@@ -147,6 +152,7 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.FleetStarted: _nothing,
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,
+    ev.AgentPaused: _paused,
     ev.MessageAccepted: _accepted,
     ev.DispatchRequested: _accepted,
     ev.MessageDecided: _decided,

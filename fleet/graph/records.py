@@ -22,6 +22,7 @@ class AgentRecord:
     """An agent as the code declares it. `definition` is the blob of the declaration in force."""
 
     retired: bool = False
+    paused: bool = False
     threads: int = 0
 
     def __init__(self, role: str, kind: str, description: str, definition: str) -> None:

@@ -52,9 +52,9 @@ from fleet.ledger.turn_events import (
 from fleet.ledger.user_events import Erased, UserForgotten
 
 __all__ = [
-    "EVENT_TYPES", "AgentDeclared", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt", "CallResolved",
-    "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled", "DispatchCancelled",
-    "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead", "MessageDecided",
+    "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt",
+    "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
+    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead", "MessageDecided",
     "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered", "ReplyFailed",
     "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
     "TurnStarted", "UserForgotten", "build_events", "read_event",
@@ -87,6 +87,19 @@ class AgentDeclared(Event):
 
     def blobs(self) -> tuple[str, ...]:
         return (self.definition,)
+
+
+class AgentPaused(Event):
+    """Somebody has an agent rest, or (`paused` false) go on: it is given no new threads, and runs no turns meanwhile.
+
+    Stream: agent:ROLE.
+    """
+
+    TYPE = "agent.paused"
+    role: str
+    paused: bool
+    by: str = ""
+    reason: str = ""
 
 
 class AgentRetired(Event):
@@ -131,6 +144,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         FleetStarted,
         AgentDeclared,
         AgentRetired,
+        AgentPaused,
         MessageAccepted,
         DispatchRequested,
         MessageDecided,

@@ -54,7 +54,8 @@ class Inbox:
         self._catalog, self._ledger, self._root, self._decider, self._write = catalog, ledger, root, decider, write
         self._attempts, self._stretches, self._spawn, self._later = attempts, stretches, spawn, later
         self.waiting = waiting
-        self._views, self._threads = agent_views(catalog), ThreadViews(root)
+        self._threads = ThreadViews(root)
+        self.offer()
         # More are routed than may call the model: while calls are out, others are read, written and made durable.
         self._concurrency = 2 * settings.concurrency
         self._step_us = round(settings.priority_step_s * 1e6)
@@ -62,6 +63,15 @@ class Inbox:
         self._slots = self._starting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
+
+    def offer(self) -> None:
+        """Have the router shown the agents that are at work; those that are paused are not."""
+        agents = self._root.task_agents
+        self._views = {
+            role: view
+            for role, view in agent_views(self._catalog).items()
+            if (known := agents.get(role)) is None or not known.paused
+        }
 
     def put(self, stored: Stored, message: MessageAccepted, due: int) -> None:
         """Let a message wait for its routing: `stored` put it into the inbox, and it is not routed before `due`."""

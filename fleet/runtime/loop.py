@@ -15,6 +15,7 @@ from typing import Any
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
+    AgentPaused,
     CallResolved,
     ConfirmationSettled,
     DispatchCancelled,
@@ -86,6 +87,10 @@ class Loop:
         if isinstance(event, DispatchCancelled):
             if self.turns is not None:
                 self.turns.interrupt(event.job_id, stored.at)
+        elif isinstance(event, AgentPaused):
+            self.inbox.offer()
+            if self.turns is not None:
+                self.turns.paused(event.role, paused=event.paused)
         elif isinstance(event, MessageDead):
             self.inbox.settled(event.message_id)
         elif isinstance(event, MessageDropped):

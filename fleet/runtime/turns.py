@@ -1,6 +1,7 @@
 """Turns: which job runs next. A job's turns never overlap; jobs run side by side, the most urgent first.
 
-An agent runs no more turns at a time than it declares; its other jobs wait at the side, and hold nobody up.
+An agent runs no more turns at a time than it declares, and none while it is paused; its other jobs wait at the side,
+and hold nobody up.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Turns:
         self._spawn, self._later, self._concurrency = spawn, later, concurrency
         self._ready = Shares(step_us)
         self._limits = {role: limit for role, limit in worker.limits.items() if limit}
+        self._paused = {role for role, each in root.task_agents.items() if each.paused and role in worker.waits}
         self._of_agent: dict[str, int] = {}  # turns that run, of agents with a limit
         self._aside: dict[str, Ranking] = {}  # jobs of agents that are at their limit
         self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
@@ -105,6 +107,8 @@ class Turns:
             job_id, rank = taken
             agent = self._root.jobs[job_id].agent
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
+            if agent in self._paused:
+                limit = 0
             if limit is None:
                 return job_id
             if running < limit:
@@ -120,8 +124,18 @@ class Turns:
         if agent in self._limits:
             self._of_agent[agent] -= 1
             aside = self._aside.get(agent)
-            if aside is not None and (waiting := aside.take()) is not None:
+            if aside is not None and agent not in self._paused and (waiting := aside.take()) is not None:
                 self.wake(*waiting)
+
+    def paused(self, role: str, *, paused: bool) -> None:
+        """An agent rests, so that its jobs wait, or goes on."""
+        if paused and role in self._worker.waits:
+            self._paused.add(role)
+            return
+        self._paused.discard(role)
+        aside = self._aside.pop(role, None)
+        while aside is not None and (waiting := aside.take()) is not None:
+            self.wake(*waiting)
 
     def _owner(self, job_id: str) -> str:
         return self._root.threads[self._root.jobs[job_id].thread].user

@@ -78,6 +78,7 @@ class Worker:
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
         self._toolbox = Toolbox(catalog, root, self._record, settings)
         self._agents = catalog.app.agents
+        self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -95,6 +96,10 @@ class Worker:
             retired = f"agent {job.agent} is retired"
             await self._record(job, *given_up(job, self._root.threads[job.thread], retired))
             return
+        if (away := self._away(job.agent)) and not job.open and len(job.waiting):
+            thread, deliver = self._root.threads[job.thread], self.delivers[job.agent]
+            await self._record(job, *given_up(job, thread, f"agent {job.agent} is paused", away, deliver=deliver))
+            return
         await self._call_off(job)
         if not job.open:
             if not has_work(job):
@@ -105,6 +110,11 @@ class Worker:
         while job.open:
             await self._step(job, transcript)
             await self._call_off(job)
+
+    def _away(self, role: str) -> str:
+        """What is said for an agent that is paused; "" for one at work, or whose users wait."""
+        away = self._agents[role].away
+        return away if away and self._root.task_agents[role].paused else ""
 
     def interrupt(self, job_id: str) -> None:
         """Wait no longer for the model that a job is asking: something of it was called off."""
