@@ -54,10 +54,10 @@ from fleet.ledger.user_events import Erased, UserForgotten
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt",
     "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
-    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead", "MessageDecided",
-    "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered", "ReplyFailed",
-    "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
-    "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead",
+    "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered",
+    "ReplyFailed", "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed",
+    "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
