@@ -25,13 +25,15 @@ class Spread:
 
     def add(self, value: int) -> None:
         """Count one more. A negative one, of a clock that went back, counts as 0."""
-        value = max(value, 0)
-        dropped = max(value.bit_length() - _BITS, 0)
-        bucket = (dropped, value >> dropped)
+        if value < 0:
+            value = 0
+        dropped = value.bit_length() - _BITS
+        bucket = (dropped, value >> dropped) if dropped > 0 else (0, value)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
         self.n += 1
         self.total += value
-        self.largest = max(self.largest, value)
+        if value > self.largest:
+            self.largest = value
 
     def percentile(self, percent: float) -> int | None:
         """The value that so many percent of the values do not exceed; None if there are none."""

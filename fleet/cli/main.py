@@ -34,7 +34,7 @@ COMMANDS = {
     "token": ("fleet.cli.token:token", "Sign a token for a client of the HTTP API."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),
     "why": ("fleet.cli.why:why", "Say why a message went where it did."),
-    "audit": ("fleet.cli.audit:audit", "List every decision in order."),
+    "audit": ("fleet.cli.audit:audit", "List, count, export, label and verify the decisions."),
     "replay": ("fleet.cli.replay:replay_", "Read the stored answers again with today's code."),
     "whatif": ("fleet.cli.whatif:whatif", "Decide past messages again with another prompt, model or warmup."),
     "agents": ("fleet.cli.agents:agents", "Show the declared agents."),

@@ -145,7 +145,12 @@ def cases(home: Path, messages: int, folder: Path) -> Iterator[tuple[str, tuple[
 def measured(words: tuple[str, ...], home: Path) -> tuple[float, float, float]:
     """Wall and processor seconds, and peak memory in MB, of one run. This process stays small: a child inherits."""
     began = time.perf_counter()
-    process = subprocess.Popen([*FLEET, *words], env={**os.environ, "FLEET_HOME": str(home)}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*FLEET, *words],
+        env={**os.environ, "FLEET_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     _, status, used = os.wait4(process.pid, 0)
     took = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -163,7 +168,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seed-only", action="store_true")
     a = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="bench_audit_", dir=Path.cwd()))
+    folder = Path(tempfile.mkdtemp(prefix="bench_audit_"))
     home = a.home or folder / "home"
     try:
         if a.seed_only:
