@@ -120,7 +120,6 @@ class Queues(RuleBasedStateMachine):
     def retry(self, name):
         with suppress(InputError):  # it is no dead letter
             retry_message(self.ledger, name, by="otto")
-            assert self.sent[name].message.text.startswith(("poison", "venom"))
             assert not self.sent[name].dropped
             self.sent[name].retried += 1
 
@@ -169,6 +168,9 @@ class Queues(RuleBasedStateMachine):
         decided = Counter(each.event.message_id for each in of(MessageDecided))
         answered = Counter(each for stored in of(TurnEnded) for each in stored.event.message_ids)
         dead = {entry.key for entry in self.ledger.pending("dead")}
+        turns = [set(stored.event.message_ids) for stored in of(TurnEnded)]  # of which all share the end
+        to_blame = {name for name, each in self.sent.items() if each.message.text.startswith("poison")}
+        to_blame |= {name for turn in turns if any(self.is_venom(each) for each in turn) for name in turn}
         assert set(decided.values()) <= {1}
         for name, each in self.sent.items():
             if each.dropped:
@@ -177,15 +179,18 @@ class Queues(RuleBasedStateMachine):
                 assert name not in decided
                 assert self.ledger.pending_entry("inbox", name)
             elif name in dead:
-                assert each.message.text.startswith(("poison", "venom"))
+                assert name in to_blame
             else:  # answered; once, and once more for each time that it was put back after its turn had failed
                 put_back = sum(e.event.message_id == name and bool(e.event.job_id) for e in of(MessageRetried))
                 assert (decided[name], answered[name]) == (1, 1 + put_back)
-                assert self.well or not each.message.text.startswith(("poison", "venom"))
+                assert self.well or not (self.is_venom(name) or each.message.text.startswith("poison"))
         for ended in of(TurnEnded):
             replies = [each for each in of(ReplyDelivered) if each.event.reply_id == ended.event.reply_id]
             assert len(replies) == 1
         self.check_order(events)
+
+    def is_venom(self, name):
+        return self.sent[name].message.text.startswith("venom")
 
     def check_order(self, events):
         """Each user's messages are settled in the order in which they fell due, and none before."""

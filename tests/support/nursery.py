@@ -70,8 +70,8 @@ class Nursery:
 
 
 def application(home: Path, seed: int) -> tuple[Any, dict[str, Any]]:
-    """One agent that echoes. "poison" breaks the routing, "venom" the answer, until there is a file `well`."""
-    from support.fleets import echo, helper_app, last_words, newest_else_new, printed_message, scripted
+    """One agent that echoes. "poison" breaks the routing, "venom" any turn with it, until there is a file `well`."""
+    from support.fleets import echo, helper_app, newest_else_new, printed_message, scripted
 
     chance = random.Random(seed)
 
@@ -83,7 +83,8 @@ def application(home: Path, seed: int) -> tuple[Any, dict[str, Any]]:
 
     async def work(request: Any) -> Any:
         await asyncio.sleep(chance.random() / 200)
-        if "venom" in last_words(request) and not (home / "well").exists():
+        asked = next(each["content"] for each in reversed(request.messages) if each["role"] == "user")
+        if "venom" in asked and not (home / "well").exists():
             raise RuntimeError("poisoned")
         return echo(request)
 
