@@ -124,9 +124,10 @@ class Inbox:
         due = self._lanes.next_due
         if due is not None and not self._draining:
             seconds = min(max(0.0, (due - now_us()) / 1e6), _LONGEST_TIMER_S)
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._time_has_come)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.look)
 
-    def _time_has_come(self) -> None:
+    def look(self) -> None:
+        """Let what is due by now be routed; it is, by itself, when its time comes."""
         self._lanes.release(now_us())
         self._wait_for_the_next()
         self._pump()

@@ -158,6 +158,7 @@ class Loop:
 
     async def idle(self) -> None:
         """Return when nothing is being routed, answered or delivered, and nothing is due to be."""
+        self.inbox.look()
         while self._tasks:
             await self._idle.wait()
 

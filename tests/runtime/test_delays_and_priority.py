@@ -46,6 +46,17 @@ async def test_what_was_delayed_before_a_restart_is_routed_after_it_in_the_order
         assert [each.key for each in fleet.ledger.pending("inbox")] == ["m-tomorrow"]
 
 
+async def test_what_fell_due_while_no_worker_ran_is_due_at_its_start(tmp_path):
+    due = now() + timedelta(milliseconds=20)
+    async with open_fleet(tmp_path, models=scripted()) as fleet:
+        await fleet.accept(Message("ana", "later", id="m-later", not_before=due))
+    while now() <= due:
+        await asyncio.sleep(0.01)
+    async with open_fleet(tmp_path) as fleet:
+        await fleet.idle()
+        assert routed(fleet) == ["m-later"]
+
+
 async def test_a_message_sent_again_with_another_delay_is_the_same_message(tmp_path):
     async with open_fleet(tmp_path) as fleet:
         await fleet.accept(Message("ana", "hi", id="m-1"))
