@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fleet.llm.base import Usage
+if TYPE_CHECKING:
+    from fleet.llm.base import Usage  # and with it what a reader of prices does without
 
 __all__ = ["AS_OF", "PRICES", "Price", "cost_usd", "known"]
 
