@@ -24,8 +24,8 @@ class App:
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
     found; `permissions_of(user)` gives the permissions that the user's tool calls have;
     `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
-    many messages of one user are taken. `path` is the MODULE:ATTR that it was imported by, "" if it was built on the
-    spot.
+    many messages of one user are taken; `rules` is a TOML file of channel rules. `path` is the MODULE:ATTR that it was
+    imported by, "" if it was built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
 
@@ -44,6 +44,7 @@ class App:
         on_result: Callable[..., Any] | None = None,
         allowed_targets: Callable[[Any], Iterable[str] | None] | None = None,
         user_quota: str = "",
+        rules: Path | str | None = None,
         permissions_of: Callable[[str], Container[str]] | None = None,
     ) -> None:
         self.name = name
@@ -79,6 +80,7 @@ class App:
         self.on_result = on_result
         self.allowed_targets = allowed_targets
         self.user_quota = user_quota
+        self.rules = Path(rules) if rules is not None else None
         self.permissions_of = permissions_of
 
     def __repr__(self) -> str:

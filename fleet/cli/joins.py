@@ -17,6 +17,7 @@ from fleet.llm.registry import default_model, resolve_model
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import default_prompt, render_prompt
 from fleet.prompting.warmup import compile_warmup
+from fleet.routing.rules import Rules
 from fleet.runtime.outbox import check_channels
 from fleet.settings import Settings
 
@@ -62,6 +63,7 @@ def check_app(app: App, settings: Settings) -> Iterator[Finding]:
     yield from _dispatcher(catalog)
     for definition in catalog.roles.values():
         yield from _role(definition, catalog)
+    yield from _rules(app)
     yield from _models(app, settings)
 
 
@@ -148,6 +150,15 @@ def _safely(problems: Iterator[str]) -> Iterator[str]:
         yield from problems
     except Exception as error:  # code of the application, run outside its fleet
         yield f"{type(error).__name__}: {error}"
+
+
+def _rules(app: App) -> Iterator[Finding]:
+    """Whether the channel rules, if there are any, name agents that are there."""
+    if app.rules is not None:
+        rules = app.rules
+        yield _finding(
+            "rules", rules.name, _raised(lambda: Rules(rules, app.agents)), "every rule names declared agents"
+        )
 
 
 def _models(app: App, settings: Settings) -> Iterator[Finding]:

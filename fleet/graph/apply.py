@@ -153,6 +153,7 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,
     ev.AgentPaused: _paused,
+    ev.RulesChanged: _nothing,
     ev.MessageAccepted: _accepted,
     ev.DispatchRequested: _accepted,
     ev.MessageDecided: _decided,

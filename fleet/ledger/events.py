@@ -56,8 +56,8 @@ __all__ = [
     "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
     "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead",
     "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered",
-    "ReplyFailed", "ReplyRetried", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed",
-    "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded",
+    "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -100,6 +100,22 @@ class AgentPaused(Event):
     paused: bool
     by: str = ""
     reason: str = ""
+
+
+class RulesChanged(Event):
+    """The channel rules are others from here on, or with `error` a changed file was refused and they are as before.
+
+    `source` is the file's name, `file` the hash of its bytes, a blob; `rules` are their names. Stream: rules.
+    """
+
+    TYPE = "rules.changed"
+    source: str
+    rules: tuple[str, ...] = ()
+    file: str = ""
+    error: str = ""
+
+    def blobs(self) -> tuple[str, ...]:
+        return (self.file,) if self.file else ()
 
 
 class AgentRetired(Event):
@@ -145,6 +161,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         AgentDeclared,
         AgentRetired,
         AgentPaused,
+        RulesChanged,
         MessageAccepted,
         DispatchRequested,
         MessageDecided,

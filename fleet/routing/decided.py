@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.ledger.base import Blob
-from fleet.ledger.events import Decision
+from fleet.ledger.events import Assignment, Decision
 
 __all__ = ["Decided"]
 
@@ -16,8 +16,10 @@ class Decided:
 
     `decision.thread_id` is set where an existing thread is continued; a new thread's ids are given when the decision
     is written, after `thread_key` if it is not "" (the same key is the same thread), else after the message's id.
+    `also` are dispatches that come of the message beside its own decision.
     """
 
     decision: Decision
     blobs: tuple[Blob, ...] = ()
     thread_key: str = ""
+    also: tuple[Assignment, ...] = ()

@@ -49,6 +49,7 @@ class Decider:
         self._code_version = code_version
         self._policy = Policy(catalog, code_version)
         self._settling = Settling(catalog, settings, code_version)
+        self.rules = self._settling.rules
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
         self._sample = Blob.of(_sample(catalog, settings.candidates))

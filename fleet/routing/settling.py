@@ -8,12 +8,13 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.errors import ConfigError
-from fleet.ledger.events import Decision
+from fleet.ledger.events import Assignment, Decision
 from fleet.ledger.storable import storable
 from fleet.routing.assigned import assigned
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
 from fleet.routing.gates import DispatchAction, DispatchResult, Said, ask_gates, by_session, chain, keyed_thread
+from fleet.routing.rules import Rule, Rules
 from fleet.settings import Settings
 
 __all__ = ["Passed", "Settling"]
@@ -49,6 +50,7 @@ class Settling:
         self._gates = None if app.gate is None else chain(app.gate)
         if settings.gate_failures not in ("stop", "pass"):
             raise ConfigError(f"FLEET_GATE_FAILURES must be stop or pass, not {settings.gate_failures!r}")
+        self.rules = Rules(app.rules, app.agents) if app.rules else None
         open_to_all = [role for role, agent in app.agents.items() if agent.dispatch != "explicit"]
         self._first = (open_to_all or list(app.agents))[0]
         self._default = app.default_agent or (self._first if len(open_to_all) == 1 else "")
@@ -60,6 +62,8 @@ class Settling:
         """
         if facts.message.dispatch is not None:
             return assigned(facts, facts.message.dispatch, self._catalog, latency, self._code_version)
+        if self.rules is not None and (rule := self.rules.match(facts.message)) is not None:
+            return self._ruled(rule, facts, latency)
         if self._gates is None:
             result = by_session(facts.message)
             return None if result is None else self._placed(Said(result, "session"), facts, latency)
@@ -77,6 +81,24 @@ class Settling:
         if said.result is None:
             return Passed("", said.gate, said.trouble) if said.trouble else None
         return self._placed(said, facts, latency)
+
+    def _ruled(self, rule: Rule, facts: Facts, latency: dict[str, int]) -> Decided | Passed:
+        """To the rule's first agent; the others are dispatched beside."""
+        message, by = facts.message, f"rule {rule.name}"
+        action = DispatchAction.CREATE_AGENT if rule.thread == "message" else DispatchAction.ROUTE
+        key = f"{by}\n{message.session_id}" if rule.thread == "session" else by
+        reason = f"channel {message.channel}" if message.channel else "any channel"
+        placed = self._placed(Said(DispatchResult(key, action, rule.agents[0], reason), by), facts, latency)
+        if not isinstance(placed, Decided) or placed.decision.outcome == "error":
+            return placed
+        update: dict[str, Any] = {"metadata": dict(rule.metadata)}
+        if placed.decision.new_thread:
+            update["name"] = rule.name[:_NAME]
+        also = tuple(
+            Assignment(agent=role, new_thread=rule.thread == "message", name=rule.name, by=by)
+            for role in rule.agents[1:]
+        )
+        return replace(placed, decision=placed.decision.model_copy(update=update), also=also)
 
     def _placed(self, said: Said, facts: Facts, latency: dict[str, int]) -> Decided | Passed:
         result, roles = said.result or DispatchResult("", DispatchAction.ERROR), self._catalog.roles

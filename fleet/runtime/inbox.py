@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,18 @@ from fleet.clock import now, now_us
 from fleet.errors import StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Ledger, Stored
-from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, MessageDropped
+from fleet.ledger.events import (
+    Decision,
+    DispatchRequested,
+    MessageAccepted,
+    MessageDecided,
+    MessageDropped,
+    RulesChanged,
+)
 from fleet.routing.decided import Decided
 from fleet.routing.decider import Decider
 from fleet.routing.facts import ThreadViews, agent_views, facts_of
+from fleet.routing.rules import Rules
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
 from fleet.runtime.lanes import Lanes, Waiting, rank_of
 from fleet.runtime.stretch import Stretches
@@ -163,6 +172,8 @@ class Inbox:
             try:
                 with self._stretches.of("inbox", message.message_id):
                     decided, decision = await self._decide_twice(waiting)
+                if self._decider.rules is not None:
+                    await self._by_rules(message, decided, self._decider.rules)
                 event = MessageDecided(
                     message_id=message.message_id, user=message.user, text=message.text, decision=decision,
                     priority=message.priority,
@@ -177,6 +188,23 @@ class Inbox:
             if not self._dropped(waiting):
                 raise
         return None
+
+    async def _by_rules(self, message: MessageAccepted, decided: Decided, rules: Rules) -> None:
+        """Record that the rules changed, and dispatch a message's other agents, before its decision; each once."""
+        while rules.news:
+            changed, file = rules.news.pop(0)
+            before = self._ledger.read_stream("rules")
+            files = [each.event.file for each in before if isinstance(each.event, RulesChanged) and each.event.file]
+            known = files[-1] if files else ""
+            if changed.error or changed.file != known:
+                await self._write(Draft("rules", len(before), (changed,), blobs=(file,)))
+        for asked in decided.also:
+            event = DispatchRequested(
+                **message.model_dump(exclude={"message_id", "metadata", "assignment"}), assignment=asked,
+                message_id=f"{message.message_id}+{asked.agent}", metadata=decided.decision.metadata,
+            )  # fmt: skip
+            with suppress(StaleWriteError):  # dispatched before a crash
+                await self._write(Draft(f"message:{event.message_id}", 0, (event,), message.user))
 
     def _dropped(self, waiting: Waiting) -> bool:
         """Whether somebody dropped the message, or called the dispatch off, while it was being routed."""
