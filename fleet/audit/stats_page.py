@@ -107,43 +107,45 @@ def _latency(found: Stats) -> Table:
 
 
 def _models(whole: Day) -> Table:
-    table = _table("Models", "calls", "accepted", *_TOKENS, "cost", "p50", "p95", words=("for",))
+    table = _table("Models", "calls", "accepted", "p50", "p95", "cost", words=("for",))
     for (what, model), calls in _by_purpose(whole):
         accepted = _percent(calls.accepted, calls.calls) if what == "routing" else ""
         waits = (_duration(calls.latency.percentile(percent)) for percent in (50, 95))
-        words = (Text(name(model)), what, _count(calls.calls), accepted)
-        table.add_row(*words, *_tokens(calls), _cost(model, calls), *waits)
+        table.add_row(Text(name(model)), what, _count(calls.calls), accepted, *waits, _cost(model, calls))
     return table
 
 
 def _days(found: Stats) -> Table:
-    table = _table("Day (UTC)", "decisions", "new", "continued", "asked again", "fallback", "p50", "p95", "cost")
+    table = _table("Day (UTC)", "decisions", "new", "continued", "again", "fallback", "p95", "cost")
     for date, day in _shown(found):
         new, continued = day.actions["start_new_thread"], day.actions["dispatch_to"]
         rates = (_percent(part, day.judged) for part in (day.retried, day.fallen_back))
-        waits = (_duration(day.latency.percentile(percent)) for percent in (50, 95))
+        slow = _duration(day.latency.percentile(95))
         cost = sum(calls.cost_usd for calls in day.calls.values())
-        table.add_row(date, _count(day.decisions), _count(new), _count(continued), *rates, *waits, money(cost))
+        table.add_row(date, _count(day.decisions), _count(new), _count(continued), *rates, slow, money(cost))
     return table
 
 
 def _costs(found: Stats) -> Table:
-    table = _table("Tokens and cost", "calls", *_TOKENS, "cost", words=("model", "for"))
-    for date, day in _shown(found):
+    """In all, then by day; what wrote nothing to a cache has no column for it."""
+    written = any(calls.cache_write_tokens for calls in found.whole.calls.values())
+    columns = ("in", "cached", *(("written",) if written else ()), "out")
+    table = _table("Tokens", *columns, "cost", words=("model", "for"))
+    for date, day in (("in all", found.whole), *_shown(found)):
         costly = [each for each in _by_purpose(day) if _costly(each[1])]
         for number, ((what, model), calls) in enumerate(costly):
-            words = (date if not number else "", Text(name(model)), what, _count(calls.calls))
-            table.add_row(*words, *_tokens(calls), _cost(model, calls))
+            counts = (calls.input_tokens, calls.cache_read_tokens, calls.cache_write_tokens, calls.output_tokens)
+            tokens = [_short(count) for place, count in enumerate(counts) if written or place != 2]
+            words = (date if not number else "", Text(name(model)), what)
+            table.add_row(*words, *tokens, _cost(model, calls))
     return table
-
-
-_TOKENS = ("tokens in", "from cache", "to cache", "out")
 
 
 def _table(title: str, *columns: str, words: Sequence[str] = ()) -> Table:
     """A table whose first columns are words, the others numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold cyan")
-    for column in (title, *words):
+    table.add_column(title, overflow="fold", min_width=10)
+    for column in words:
         table.add_column(column, overflow="fold")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -164,11 +166,6 @@ def _costly(calls: Calls) -> bool:
     return bool(calls.cost_nano_usd or calls.input_tokens or calls.output_tokens)
 
 
-def _tokens(calls: Calls) -> Iterator[str]:
-    counts = (calls.input_tokens, calls.cache_read_tokens, calls.cache_write_tokens, calls.output_tokens)
-    return map(_count, counts)
-
-
 def _cost(model: str, calls: Calls) -> str:
     return money(calls.cost_usd) if calls.cost_nano_usd or known(model) else "no list price"
 
@@ -184,6 +181,14 @@ def _duration(us: int | None) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _short(count: int) -> str:
+    """A count of tokens, to three digits where there are many."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 999.5 * size else f"{count / size:.0f} {unit}"
+    return str(count)
 
 
 def _count(number: int) -> str:

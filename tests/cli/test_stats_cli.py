@@ -105,9 +105,10 @@ def test_the_page_says_it_in_words(day: Path) -> None:
         "thread_index_out_of_range 1 6.2 %",
         "researcher 1 7.1 % 1 0",
     } <= lines
-    assert any(
-        re.fullmatch(rf"{PRICED} routing \d+ [\d.]+ % [\d,]+ [\d,]+ 0 [\d,]+ \$0\.\d+ .*", each) for each in lines
-    )
+    (priced,) = [each for each in lines if each.startswith(f"{PRICED} routing")]
+    assert re.fullmatch(rf"{PRICED} routing 10 100.0 % [\d.]+ (µs|ms) [\d.]+ (µs|ms) \$0\.\d{{6}}", priced), priced
+    (tokens,) = [each for each in lines if each.startswith("in all claude")]
+    assert re.fullmatch(rf"in all {PRICED} routing 12 k 8 k 300 \$0\.\d{{6}}", tokens), tokens
     assert any(each.startswith("test:worker answering") and "no list price" in each for each in lines)
 
 
