@@ -71,7 +71,7 @@ def restore(source: Path, home: Home, *, force: bool) -> Restored:
         raise InputError(
             f"home {home.path} holds a ledger{_extent(home)}; --force puts it aside and restores {source} in its place"
         )
-    with Hold(home.path):
+    with Hold(home.path, "fleet store restore"):
         before = _take(file, home)
     return Restored(found, before)
 

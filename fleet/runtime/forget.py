@@ -80,7 +80,7 @@ def forget(home: Home, user: str, *, by: str = "", reason: str = "", app: str = 
     if path:
         import_app(path)
     with ExitStack() as undo:
-        undo.enter_context(Hold(home.path))
+        undo.enter_context(Hold(home.path, "fleet forget"))
         undo.enter_context(changing_history(home.ledger_file))
         ledger = undo.enter_context(home.open_ledger())
         done = Forgotten(None, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def new_graph_folder(home: Home) -> Path:
     """
     last, new = GraphFiles(home.graph_folder), GraphFiles(home.next_graph_folder)
     new.live.mkdir(mode=0o700)
-    with at_rest(last.live, wait=False) as still:
-        if still and last.live.is_dir():
+    with at_rest(last.live, wait=False) as still, contextlib.suppress(OSError):  # no room: a part is as good as none
+        if still:
             for path in last.live.iterdir():
                 if path.suffix != ".lock":
                     shutil.copyfile(path, new.live / path.name)

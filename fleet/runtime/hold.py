@@ -34,11 +34,12 @@ Held = Literal["refuse", "wait", "take over"]
 class Hold:
     """One worker's hold on one home. `standing_by` is True while it waits for it.
 
-    `with Hold(home)` is for who may not run beside a worker: it has the hold within the block, or is refused.
+    `with Hold(home, "fleet forget")` is for a task that may not run beside a worker: it has the hold within the block,
+    or is refused; nobody takes over from it.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home, self._file = home, home / "worker.lock"
+    def __init__(self, home: Path, task: str = "") -> None:
+        self._home, self._file, self._task = home, home / "worker.lock", task
         self._handle: IO[str] | None = None
         self.standing_by = False
 
@@ -46,7 +47,7 @@ class Hold:
         """Get the hold; should another worker have it: "refuse", "wait" for its end, or "take over".
 
         Returns the worker that it was taken over from, as `pid 123 on host`; "" if it was free, at once or in the end.
-        Raises: HomeBusyError that names the holder; HomeError.
+        Raises: HomeBusyError that names the holder, also for a task that nobody can take over from; HomeError.
         """
         if held == "take over":
             return self._take_over()
@@ -65,7 +66,7 @@ class Hold:
 
     @property
     def holder(self) -> str:
-        """Who signed the lock last."""
+        """Who signed the lock last: `pid 123 on host`, and what it does if that is no worker's work."""
         try:
             return self._file.read_text("utf-8").strip() or "unknown"
         except OSError:
@@ -108,7 +109,7 @@ class Hold:
         await done
 
     def _take_over(self) -> str:
-        """Take the hold whoever has it; who had it, "" if nobody had. Raises: HomeError.
+        """Take the hold from whatever worker has it; who had it, "" if nobody had.
 
         The one before may go on until it looks: the ledger then refuses it (`fence`), and `had` is False there.
         """
@@ -116,6 +117,8 @@ class Hold:
         if self._lock_now():
             return ""
         before = self.holder
+        if "," in before:  # it rewrites what a worker only adds to, and no fence stops it
+            raise HomeBusyError(f"home {self._home} is held by {before}, which nobody can take over from; wait for it")
         try:
             fd, name = tempfile.mkstemp(prefix=f"{self._file.name}.", dir=self._home)
             handle = os.fdopen(fd, "w+", encoding="utf-8")
@@ -185,7 +188,8 @@ class Hold:
     def _keep(self, handle: IO[str]) -> None:
         handle.seek(0)
         handle.truncate()
-        handle.write(f"pid {os.getpid()} on {socket.gethostname()}")
+        task = f", {self._task}" if self._task else ""
+        handle.write(f"pid {os.getpid()} on {socket.gethostname()}{task}")
         handle.flush()
         self._handle = handle
 

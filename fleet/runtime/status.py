@@ -115,7 +115,7 @@ def _worker(lock: Path) -> str:
     """Who holds the home: the one that the lock names, if it lives and holds it still."""
     try:
         holder = lock.read_text("utf-8").strip()
-        named = re.fullmatch(r"pid (\d+) on (.+)", holder)
+        named = re.fullmatch(r"pid (\d+) on ([^,]+)(, .+)?", holder)
         if named is None or fcntl is None:
             return ""
         if named[2] == socket.gethostname():

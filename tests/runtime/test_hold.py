@@ -66,3 +66,17 @@ async def test_a_home_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
     for held in ("refuse", "wait", "take over"):
         with pytest.raises(HomeError, match="cannot be used: No such file or directory"):
             await Hold(tmp_path / "nowhere").get(held)
+
+
+async def test_a_task_that_rewrites_the_home_is_not_taken_over_from(tmp_path: Path) -> None:
+    who = f"pid {os.getpid()} on {os.uname().nodename}, fleet forget"
+    with Hold(tmp_path, "fleet forget") as task:
+        with pytest.raises(HomeBusyError) as refused:
+            await Hold(tmp_path).get("take over")
+        assert str(refused.value) == f"home {tmp_path} is held by {who}, which nobody can take over from; wait for it"
+        with pytest.raises(HomeBusyError, match=f"held by another worker \\({who}\\); stop it or use --home"):
+            await Hold(tmp_path).get("refuse")
+        assert task.had
+    worker = Hold(tmp_path)
+    assert await worker.get("take over") == ""
+    worker.release()
