@@ -11,12 +11,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fleet.version import __version__
+from fleet.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fleet.agents.agent import Agent, DialogAgent, MessageDispatcher, SupervisedAgent, create_tool
     from fleet.agents.app import App
     from fleet.agents.context import AppEvent, ToolContext, reducer
+    from fleet.agents.policy import Policy
     from fleet.agents.tool import tool
     from fleet.errors import FleetError, ToolError
     from fleet.graph.db import db0, memo
@@ -40,13 +41,13 @@ __all__ = [
     "FleetError",
     "Message",
     "MessageDispatcher",
+    "Policy",
     "PushQueue",
     "Reply",
     "Settings",
     "SupervisedAgent",
     "ToolContext",
     "ToolError",
-    "__version__",
     "create_tool",
     "db0",
     "memo",
@@ -60,6 +61,7 @@ _HOMES = {
     "fleet.agents.agent": ("Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"),
     "fleet.agents.app": ("App",),
     "fleet.agents.context": ("AppEvent", "ToolContext", "reducer"),
+    "fleet.agents.policy": ("Policy",),
     "fleet.agents.tool": ("tool",),
     "fleet.errors": ("FleetError", "ToolError"),
     "fleet.graph.db": ("db0", "memo"),

@@ -64,6 +64,7 @@ ROWS = (
     Row("model_timeout_s", 60.0, "seconds", "Longest wait for one model call, the client's own retries included."),
     Row("model_retries", 2, "retries", "How often the provider's client tries again after 408, 409, 429 and 5xx."),
     Row("tool_timeout_s", 60.0, "seconds", "Longest run of one tool call."),
+    Row("turn_timeout_s", 900.0, "seconds", "Longest turn; it ends before its next model call, as failed."),
     Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
     Row("delivery_attempts", 1500, "attempts", "Tries to hand over a reply, a day's worth, before it is set aside."),
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it…"),
@@ -123,6 +124,7 @@ class Settings:
     model_timeout_s: float = 60.0
     model_retries: int = 2
     tool_timeout_s: float = 60.0
+    turn_timeout_s: float = 900.0
     confirm_s: float = 3600.0
     delivery_attempts: int = 1500
     delivery_backoff_s: float = 1.0

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
+from fleet.agents.policy import Policy
 from fleet.agents.tool import Tool
 from fleet.errors import ConfigError
 
@@ -29,8 +30,9 @@ class Agent:
     choice should not count. `dispatch` says how it comes by a new thread: "auto", the router may choose it;
     "explicit", it is never shown to the router, and is given threads by gates and dispatches alone; "default", it
     also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given,
-    `max_concurrency` how many of its turns run at a time (0: as many as the worker's); `away` is what the users of its
-    threads are told while it is paused ("": their messages wait until it goes on).
+    `max_concurrency` how many of its turns run at a time (0: as many as the worker's), `policy` limits its turns and
+    what they cost; `away` is what the users of its threads are told while it is paused ("": their messages wait until
+    it goes on).
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -52,6 +54,7 @@ class Agent:
         quota: str = "",
         max_concurrency: int = 0,
         away: str = "",
+        policy: Policy | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -63,6 +66,7 @@ class Agent:
         names = [each.name for each in self.tools]
         if len(set(names)) < len(names):
             raise ConfigError(f"agent {role}: two tools share the name {max(names, key=names.count)!r}")
+        self.policy = policy or Policy()
         self.prompt = prompt
         self.warmup = warmup
         self.model = model or str((metadata or {}).get("MODEL", ""))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.agents.agent import Agent, MessageDispatcher
+from fleet.agents.policy import Policy
 from fleet.errors import ConfigError, FleetError
 
 __all__ = ["App", "import_app"]
@@ -22,7 +23,7 @@ class App:
     every message is the router's;
     `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
-    found; `permissions_of(user)` gives the permissions that the user's tool calls have;
+    found; `permissions_of(user)` gives the permissions that the user's tool calls have; `policy` limits the turns;
     `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
     many messages of one user are taken; `rules` is a TOML file of channel rules. `path` is the MODULE:ATTR that it was
     imported by, "" if it was built on the spot.
@@ -46,6 +47,7 @@ class App:
         user_quota: str = "",
         rules: Path | str | None = None,
         permissions_of: Callable[[str], Container[str]] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.name = name
         declared = tuple(agents)
@@ -82,6 +84,7 @@ class App:
         self.user_quota = user_quota
         self.rules = Path(rules) if rules is not None else None
         self.permissions_of = permissions_of
+        self.policy = policy or Policy()
 
     def __repr__(self) -> str:
         return f"App(name={self.name!r}, agents=[{', '.join(self.agents)}])"

@@ -23,7 +23,7 @@ from fleet.graph.records import (
     UserRecord,
 )
 from fleet.graph.summary import extend_summary
-from fleet.graph.turns import TURNS, job_of
+from fleet.graph.turns import TURNS, job_of, use
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
@@ -104,6 +104,11 @@ def _forgotten(root: LivingRoot, stored: Stored, event: ev.UserForgotten) -> Non
 def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None:
     decision = event.decision
     root.dispatcher.decided += 1
+    spent = round(1_000_000 * sum([each.cost_usd for each in decision.attempts]))
+    if spent:
+        tokens = sum(each.input_tokens + each.output_tokens + each.cache_read_tokens + each.cache_write_tokens
+                     for each in decision.attempts)  # fmt: skip
+        use(root.users[event.user], stored.at, tokens, spent)
     if not decision.thread_id:
         return
     user = root.users[event.user]

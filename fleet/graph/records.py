@@ -10,10 +10,11 @@ from typing import Any
 
 from fleet.graph.db import memo
 
-__all__ = ["RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot", "JobRecord", "ThreadRecord",
-           "UserRecord"]  # fmt: skip
+__all__ = ["DAY_US", "RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot", "JobRecord",
+           "ThreadRecord", "UserRecord"]  # fmt: skip
 
 RECENT_KEPT = 64  # a user's most recent threads that are at hand without a search
+DAY_US = 86_400_000_000
 TAIL_KEPT = 64  # entries of a job's conversation kept in the graph; the ledger has all of them
 
 
@@ -47,13 +48,17 @@ class DispatcherRecord:
 class UserRecord:
     """A user and their counters. `recent` has the ids of their threads, the most recent last, some of them twice.
 
-    `forgotten` is the seq of the event that said so last, 0 for most.
+    `forgotten` is the seq of the event that said so last, 0 for most. `day` is the UTC day (days since 1970) of the
+    last model call for them, `day_tokens` and `day_spent` (millionths of a US dollar) what they have used since.
     """
 
     language: str = ""
     threads: int = 0
     messages: int = 0
     forgotten: int = 0
+    day: int = 0
+    day_tokens: int = 0
+    day_spent: int = 0
 
     def __init__(self, id: str) -> None:  # noqa: A002 - the record's own id
         self.id = id
@@ -89,12 +94,18 @@ class JobRecord:
     `turn_ids` those that the open turn answers, empty between turns; `metadata` is the JSON object that the newest
     dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id and
     reason. `pending` holds the confirmations that nobody has answered, `settled` what people have said and no turn has
-    taken up, `turn_settled` the keys that the open turn took up, all as JSON.
+    taken up, `turn_settled` the keys that the open turn took up, all as JSON. `turn_at` is when the newest turn began;
+    `tokens` and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's.
     """
 
     version: int = 0
     turn: int = 0
     open: bool = False
+    turn_at: int = 0
+    turn_tokens: int = 0
+    turn_spent: int = 0
+    tokens: int = 0
+    spent: int = 0
     status: str = "waiting"
     pending: str = "[]"
     settled: str = "[]"

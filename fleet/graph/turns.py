@@ -8,11 +8,11 @@ from typing import Any
 
 from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
-from fleet.graph.records import TAIL_KEPT, JobRecord
+from fleet.graph.records import DAY_US, TAIL_KEPT, JobRecord, UserRecord
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
-__all__ = ["TURNS", "has_work", "job_of", "unanswered_calls"]
+__all__ = ["TURNS", "has_work", "job_of", "unanswered_calls", "use"]
 
 _KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
 _KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
@@ -26,6 +26,8 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
     _say(job, {"role": "user", "content": text, **({} if event.message_ids else {"no_message": True})})
     job.open = True
     job.turn = event.turn
+    job.turn_at = stored.at
+    job.turn_tokens = job.turn_spent = 0
     job.turn_ids = list(event.message_ids)
     job.turn_transcript = event.transcript
     job.turn_steps = 0
@@ -39,6 +41,22 @@ def _answered(root: LivingRoot, stored: Stored, event: ev.ModelAnswered) -> None
     job.stop_reason = event.stop_reason
     if event.content:
         _say(job, {"role": "assistant", "content": list(event.content)})
+    tokens = event.input_tokens + event.output_tokens + event.cache_read_tokens + event.cache_write_tokens
+    spent = round(event.cost_usd * 1_000_000)
+    job.turn_tokens += tokens
+    job.tokens += tokens
+    job.turn_spent += spent
+    job.spent += spent
+    use(root.users[stored.user], stored.at, tokens, spent)
+
+
+def use(user: UserRecord, at: int, tokens: int, spent: int) -> None:
+    """Count what a model call for the user has used; `spent` in millionths of a US dollar."""
+    day = at // DAY_US
+    if user.day != day:
+        user.day, user.day_tokens, user.day_spent = day, 0, 0
+    user.day_tokens += tokens
+    user.day_spent += spent
 
 
 def _intended(root: LivingRoot, stored: Stored, event: ev.ToolIntended) -> None:

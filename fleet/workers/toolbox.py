@@ -17,6 +17,7 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.agents.context import ToolContext
+from fleet.agents.policy import Policy
 from fleet.agents.tool import Tool
 from fleet.clock import now, now_us
 from fleet.errors import ToolError
@@ -62,8 +63,10 @@ class _Call:
 class Toolbox:
     """Runs the tool calls of every agent of one application."""
 
-    def __init__(self, catalog: Catalog, root: LivingRoot, record: Record, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, root: LivingRoot, record: Record, settings: Settings,
+                 policies: Mapping[str, Policy]) -> None:  # fmt: skip
         self._app, self._root, self._record, self._settings = catalog.app, root, record, settings
+        self._policies = policies
         self._tools = {role: {each.name: each for each in agent.tools} for role, agent in self._app.agents.items()}
         self.blocks = {role: tuple(t.as_block() for t in tools.values()) for role, tools in self._tools.items()}
 
@@ -145,14 +148,14 @@ class Toolbox:
         began = time.perf_counter_ns()
         data: list[Any] = []
         try:
-            content, error = storable(await self._timed(tool, arguments, context)), False
+            content, error = storable(await self._timed(call, arguments, context)), False
             data = [each.model_dump(mode="json") for each in context.emitted]
             if storable(data) != data:
                 raise ToolError(f"{tool.name} emitted text that cannot be stored; nothing was changed")
             if context.emitted and tool.effect == "read":
                 raise ToolError(f'{tool.name} is declared effect="read" and emitted an event; nothing was changed')
         except TimeoutError:
-            limit = tool.timeout_s or self._settings.tool_timeout_s
+            limit = self._limit_s(job, tool)
             if tool.effect == "external" and not tool.idempotent:
                 return await self._cut_off(call, f"gave no result within {limit:g} s")
             content, error = f"{tool.name} gave no result within {limit:g} s", True
@@ -172,16 +175,19 @@ class Toolbox:
         await self._record(job, *emitted, self._result(call, content, error=error, latency_us=took))
         return None
 
-    async def _timed(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> str:
+    def _limit_s(self, job: JobRecord, tool: Tool) -> float:
+        return tool.timeout_s or self._policies[job.agent].tool_timeout_s or self._settings.tool_timeout_s
+
+    async def _timed(self, call: _Call, arguments: Mapping[str, Any], context: ToolContext) -> str:
         """Raises: TimeoutError past the tool's time; the tool's own counts as any error of it."""
-        deadline = asyncio.timeout(tool.timeout_s or self._settings.tool_timeout_s)
+        deadline = asyncio.timeout(self._limit_s(call.job, call.tool))
         try:
             async with deadline:
-                return await tool.call(arguments, context)
+                return await call.tool.call(arguments, context)
         except TimeoutError:
             if deadline.expired():
                 raise
-            raise ToolError(f"{tool.name} failed: TimeoutError") from None
+            raise ToolError(f"{call.tool.name} failed: TimeoutError") from None
 
     async def _cut_off(self, call: _Call, why: str) -> CutOff:
         unknown = self._result(call, _NOT_KNOWN, error=True).model_copy(update={"unknown": True})

@@ -39,6 +39,7 @@ from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import render_prompt
 from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
+from fleet.workers.budget import breach_of, policies_of, time_left_s
 from fleet.workers.confirm import open_questions, verdicts, words_for
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
 from fleet.workers.ending import given_up, turn_ended, waiting_ids
@@ -48,7 +49,6 @@ from fleet.workers.toolbox import CutOff, Toolbox
 __all__ = ["Worker"]
 
 _NO_ANSWER = "I could not answer just now. Your message is kept; please try again in a moment."
-_TOO_LONG = "I did not get to an end with this and stopped. A person may have to look at it."
 _UNKNOWN_EFFECT = (
     "I called {tool} and it {why}: it is not known whether it took effect. A person has to check before I go on."
 )
@@ -76,9 +76,10 @@ class Worker:
         self._system = {role: render_prompt(found, catalog) for role, found in catalog.roles.items()}
         self._prompt_blobs = {role: Blob.of(text) for role, text in self._system.items()}
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
-        self._toolbox = Toolbox(catalog, root, self._record, settings)
         self._agents = catalog.app.agents
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
+        self._policies = policies_of(catalog.app, settings)
+        self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies)
         self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -190,8 +191,8 @@ class Worker:
             await self._record(job, self._asking(job, questions))
         elif last["role"] == "assistant":
             await self._record(job, self._closing(job, last["content"], job.stop_reason))
-        elif job.turn_steps >= self._settings.max_steps:
-            await self._record(job, self._end(job, "failed", _TOO_LONG, f"no end after {job.turn_steps} steps"))
+        elif breach := breach_of(self._policies[job.agent], job, self._root.users[self._user(job)], now_us()):
+            await self._record(job, self._end(job, "failed", breach.reply, breach.reason))
         else:
             await self._think(job, transcript)
 
@@ -230,13 +231,15 @@ class Worker:
 
     async def _think(self, job: JobRecord, transcript: str) -> None:
         role = job.agent
+        policy = self._policies[role]
+        left = time_left_s(policy, job, now_us())
         model = self._model_of(self._agents[role])
         request = Request(
             self._system[role],
             messages_for(list(job.tail), transcript, self._settings.history),
             self._toolbox.blocks[role],
             self._settings.worker_max_tokens,
-            self._settings.model_timeout_s,
+            min(filter(None, (policy.model_timeout_s, left))),
         )
         began = time.perf_counter_ns()
         asked = self._asked[job.id] = asyncio.ensure_future(ask_model(model, request))
@@ -274,6 +277,8 @@ class Worker:
         thread = self._root.threads[job.thread]
         return turn_ended(job, thread, result, reply, deliver=self.delivers[job.agent], reason=reason)
 
+    def _user(self, job: JobRecord) -> str:
+        return self._root.threads[job.thread].user
+
     async def _record(self, job: JobRecord, *events: Event, blobs: tuple[Blob, ...] = ()) -> None:
-        user = self._root.threads[job.thread].user
-        await self._write(Draft(f"job:{job.id}", job.version, events, user, blobs))
+        await self._write(Draft(f"job:{job.id}", job.version, events, self._user(job), blobs))

@@ -30,7 +30,7 @@ PUBLIC = [
     "SupervisedAgent",
     "ToolContext",
     "ToolError",
-    "__version__",
+    "Policy",
     "create_tool",
     "db0",
     "memo",

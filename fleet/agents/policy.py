@@ -1,0 +1,44 @@
+"""What a turn, a job and a user's day may cost: one object, for the fleet and for each agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from fleet.errors import ConfigError
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits; None is no word on it: then the application's policy counts, then the setting of the same name.
+
+    `max_steps` are model and tool steps in one turn. Times are seconds: one model call with its retries, one tool call
+    (a tool's own `timeout_s` wins), one turn. Budgets are tokens (input and output) and US dollars as the price table
+    has them: of one turn, of a job in its life, of one user in a UTC day over all agents. What is reached ends the
+    turn before its next model call, as failed, with a reply that says so.
+    Raises: ConfigError for a limit that is not above 0.
+    """
+
+    max_steps: int | None = None
+    model_timeout_s: float | None = None
+    tool_timeout_s: float | None = None
+    turn_timeout_s: float | None = None
+    turn_tokens: int | None = None
+    turn_usd: float | None = None
+    job_tokens: int | None = None
+    job_usd: float | None = None
+    day_tokens: int | None = None
+    day_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+                raise ConfigError(f"a policy's {each.name} is a number above 0, not {value!r}")
+
+    def over(self, other: Policy) -> Policy:
+        """This policy, with the other's limits where it has none."""
+        mine: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Policy(**{name: getattr(other, name) if value is None else value for name, value in mine.items()})

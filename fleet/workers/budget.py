@@ -1,0 +1,66 @@
+"""Whether a turn may go on: its steps and time, and what it, its job and its user's day have used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fleet.agents.app import App
+from fleet.agents.policy import Policy
+from fleet.graph.records import DAY_US, JobRecord, UserRecord
+from fleet.settings import Settings
+
+__all__ = ["Breach", "breach_of", "policies_of", "time_left_s"]
+
+_TOO_LONG = "I did not get to an end with this and stopped. A person may have to look at it."
+_USED_UP = "I have used up what I may use for this {what}, and stopped. Please try again {when}."
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that is reached: what the user is told, and why, for the record."""
+
+    reply: str
+    reason: str
+
+
+def policies_of(app: App, settings: Settings) -> Mapping[str, Policy]:
+    """The policy in force for each role: the agent's own words, then the application's, then the settings'."""
+    given = Policy(
+        max_steps=settings.max_steps,
+        model_timeout_s=settings.model_timeout_s,
+        tool_timeout_s=settings.tool_timeout_s,
+        turn_timeout_s=settings.turn_timeout_s,
+    )
+    return {role: agent.policy.over(app.policy).over(given) for role, agent in app.agents.items()}
+
+
+def breach_of(policy: Policy, job: JobRecord, user: UserRecord, now_us: int) -> Breach | None:
+    """The first limit that the open turn has reached; None if it may ask its model once more."""
+    if policy.max_steps is not None and job.turn_steps >= policy.max_steps:
+        return Breach(_TOO_LONG, f"no end after {job.turn_steps} steps")
+    left = time_left_s(policy, job, now_us)
+    if left is not None and left <= 0:
+        return Breach(_TOO_LONG, f"no end after {policy.turn_timeout_s:g} s")
+    today = user.day == now_us // DAY_US
+    for what, when, tokens, spent, most_tokens, most_usd in (
+        ("turn", "with less at a time", job.turn_tokens, job.turn_spent, policy.turn_tokens, policy.turn_usd),
+        ("conversation", "in a new one", job.tokens, job.spent, policy.job_tokens, policy.job_usd),
+        (
+            "day", "tomorrow", user.day_tokens if today else 0, user.day_spent if today else 0, policy.day_tokens,
+            policy.day_usd,
+        ),
+    ):  # fmt: skip
+        reply = _USED_UP.format(what=what, when=when)
+        if most_tokens is not None and tokens >= most_tokens:
+            return Breach(reply, f"budget of the {what}: {tokens} of {most_tokens} tokens are used")
+        if most_usd is not None and spent >= round(most_usd * 1_000_000):
+            return Breach(reply, f"budget of the {what}: {spent / 1_000_000:.6f} of {most_usd:.6f} USD are spent")
+    return None
+
+
+def time_left_s(policy: Policy, job: JobRecord, now_us: int) -> float | None:
+    """Seconds that the open turn has left; None for no limit."""
+    if policy.turn_timeout_s is None:
+        return None
+    return policy.turn_timeout_s - (now_us - job.turn_at) / 1_000_000
