@@ -42,7 +42,10 @@ def archive(home: Home, before: int) -> ArchivedThreads:
     a person sees to it. Messages that a gate settled by then without a thread go too. A worker may run; what is
     archived is read as before. Raises: HomeError, LedgerError; LedgerUnavailableError if another process is at it.
     """
-    with home.read_ledger() as ledger, changing_history(ledger.path), Archive(ledger.path, BUSY_S) as into:
+    with home.read_ledger() as ledger:
+        path = ledger.path
+    # Who reads lets go before who writes: the last one to close folds the log into the file.
+    with changing_history(path), Archive(path, BUSY_S) as into, home.read_ledger() as ledger:
         left = _left_to_do(ledger)
         threads = messages = 0
 

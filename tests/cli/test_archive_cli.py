@@ -28,6 +28,7 @@ def test_it_says_what_it_moved_and_where_to(home: Path) -> None:
     assert done.stdout == (
         f"moved 6 payloads ({size} bytes) of 1 threads and 0 other messages to {home}/archive/000001.jsonl\n"
     )
+    assert not (home / "ledger.db-wal").exists()
     assert call("why", "m-1", "--home", home).returncode == 0
     assert call("audit", "verify", "--home", home).returncode == 0
 
