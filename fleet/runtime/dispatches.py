@@ -13,6 +13,7 @@ from fleet.ledger.events import (
     Decision,
     DispatchCancelled,
     DispatchRequested,
+    Erased,
     MessageDead,
     MessageDecided,
     MessageDropped,
@@ -157,6 +158,8 @@ def again(ledger: Ledger, dispatch_id: str, *, by: str) -> Message:
 
 def _stream(ledger: Ledger, dispatch_id: str) -> list[Stored]:
     stream = ledger.read_stream(f"message:{dispatch_id}")
+    if stream and isinstance(stream[0].event, Erased):
+        raise InputError(f"dispatch {dispatch_id} was erased: its user was forgotten, and nothing but its id is left")
     if not stream or not isinstance(stream[0].event, DispatchRequested):
         raise InputError(f"there is no dispatch {dispatch_id}; `fleet dispatch list` shows those there are")
     return stream

@@ -95,7 +95,11 @@ async def test_beside_a_worker_it_refuses_and_names_the_holder(home: Path) -> No
 
 def test_the_verbs_of_the_audit_say_so(home: Path) -> None:
     (thread,) = (each["thread_id"] for each in threads(home) if each["user"] == "ana")
+    asked = ("dispatch", "create", "--agent", "helper", "--user", "ana", "--id", "dsp-1", "look into it")
+    assert call(*asked, "--home", home).returncode == 0
     call("forget", "ana", "--yes", "--home", home)
+    said = refused(call("dispatch", "show", "dsp-1", "--home", home))
+    assert said == "dispatch dsp-1 was erased: its user was forgotten, and nothing but its id is left"
     for verb in (("why",), ("replay",), ("audit", "label", "--right")):
         said = refused(call(*verb, "of-ana", "--home", home))
         assert said.startswith("message of-ana was erased: its sender was forgotten, and nothing but its id is left (")
@@ -106,7 +110,7 @@ def test_the_verbs_of_the_audit_say_so(home: Path) -> None:
         listed = call(*verb, "--user", "ana", "--home", home)
         assert listed.returncode == 0
         assert 'everything of "ana" was erased at ' in listed.stderr
-        assert listed.stderr.endswith(" (event 16); nothing before that is shown\n")
+        assert listed.stderr.endswith(" (event 17); nothing before that is shown\n")
         assert call(*verb, "--user", "ben", "--home", home).stderr == ""
     said = refused(call("why", "--last", "--user", "ana", "--home", home))
     assert said == 'there is no message of user "ana"; everything of theirs was erased'
