@@ -85,28 +85,37 @@ class Hold:
         self._needs_locks("waiting for a home")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
+        turn = threading.Lock()
+        gave_up = False
 
-        def settle(error: BaseException | None) -> None:
+        def settle(error: HomeError | None) -> None:
             if done.done():
-                self.release()
-            elif error is None:
+                return
+            if error is None:
                 done.set_result(None)
             else:
                 done.set_exception(error)
 
         def block() -> None:
-            error: BaseException | None = None
+            error = None
             try:
                 self._lock(0)
             except HomeError as refused:
                 error = refused
-            try:
-                loop.call_soon_threadsafe(settle, error)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                self.release()
+            with turn:
+                if gave_up:
+                    self.release()
+                else:
+                    loop.call_soon_threadsafe(settle, error)
 
         threading.Thread(target=block, name="fleet-standby", daemon=True).start()
-        await done
+        try:
+            await done
+        except BaseException:
+            with turn:
+                gave_up = True
+                self.release()
+            raise
 
     def _take_over(self) -> str:
         """Take the hold from whatever worker has it; who had it, "" if nobody had.
