@@ -152,6 +152,8 @@ def _where(decision: Decision) -> str:
     titled = f"{thread} {inert(decision.name)}" if decision.name else thread
     by = _by(decision)
     if decision.outcome == "dispatch_to":
+        if decision.handed_from:
+            return f"It continues thread {titled}, handed over from {name(decision.handed_from)} to {agent}; {by}."
         place = "" if decision.thread_index is None else f", printed as threads[{decision.thread_index}]"
         return f"It continues thread {titled} of {agent}{place}; {by}."
     if decision.outcome == "start_new_thread":

@@ -51,6 +51,7 @@ def dispatch() -> None:
 @click.option("--user", required=True, help="Whose thread it is.")
 @click.option("--thread", default="", metavar="T", help="The thread that it continues, an id or its beginning.")
 @click.option("--new-thread", is_flag=True, help="Always a new thread [else the user's newest with this agent].")
+@click.option("--handoff", is_flag=True, help="The thread goes over to the agent, its history with it.")
 @click.option("--name", default="", help="A new thread's name.")
 @click.option("--metadata", default="", metavar="JSON", help="An object for the agent: job.metadata.")
 @click.option("--id", "dispatch_id", default="", help="Its id; asked for twice, it counts once [a new one].")
@@ -61,7 +62,7 @@ def dispatch() -> None:
 @click.argument("text", default="")
 @click.pass_context
 def create(
-    ctx: click.Context, agent: str, user: str, thread: str, new_thread: bool, name: str, metadata: str,
+    ctx: click.Context, agent: str, user: str, thread: str, new_thread: bool, handoff: bool, name: str, metadata: str,
     dispatch_id: str, wait: bool, by: str, home: Path | None, as_json: bool, text: str,
 ) -> None:  # fmt: skip
     """Dispatch AGENT to a user's thread, with TEXT as the message; print the dispatch's id once it is durable.
@@ -72,7 +73,9 @@ def create(
     settings = load_settings(home)
     if text == "-":
         text = read_input(settings.max_message_bytes)
-    asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by.strip() or who())
+    asked = Assignment(
+        agent=agent, thread_id=thread, new_thread=new_thread, handoff=handoff, name=name, by=by.strip() or who()
+    )
     message = Message(user, text, dispatch_id, metadata=_object(metadata), dispatch=asked)
     check_message(message, settings.max_message_bytes)
     made = _sent(settings, message, agent, thread)

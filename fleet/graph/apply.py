@@ -132,6 +132,8 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
     else:
         thread = root.threads[decision.thread_id]
         job = job_of(root, thread.job)
+        if decision.handed_from:
+            thread.agent = decision.agent
     if decision.metadata:
         job.metadata = json.dumps(decision.metadata, ensure_ascii=False)
     thread.summary = extend_summary(thread.summary, thread.last_assistant_message, event.text)

@@ -18,6 +18,12 @@ _KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
 _KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
 
 
+def _handed_over(root: LivingRoot, stored: Stored, event: ev.JobHandedOver) -> None:
+    job = job_of(root, event.job_id)
+    job.agent = event.agent
+    job.default_example_id = None
+
+
 def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> None:
     job = job_of(root, event.job_id)
     waiting = [(entry, json.loads(entry)) for entry in job.waiting]
@@ -186,6 +192,7 @@ def job_of(root: LivingRoot, job_id: str) -> JobRecord:
 TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.DispatchCancelled: _cancelled,
     ev.TurnStarted: _turn_started,
+    ev.JobHandedOver: _handed_over,
     ev.ModelAnswered: _answered,
     ev.ConfirmationAsked: _asked,
     ev.ConfirmationSettled: _settled,

@@ -59,6 +59,7 @@ class Decision(Record):
     names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
     model, parse) to its duration. Where an explicit dispatch decided, `gate` is who asked for it, `gate_reason` why it
     was refused or called off, `metadata` what its job is given; where policy refused, `gate` is the limit.
+    With `handed_from` the thread was that agent's, and goes over to `agent`.
     """
 
     by: DecidedBy
@@ -66,6 +67,7 @@ class Decision(Record):
     thread_id: str = ""
     job_id: str = ""
     agent: str = ""
+    handed_from: str = ""
     thread_index: int | None = None
     name: str = ""
     language: str = ""

@@ -42,6 +42,7 @@ from fleet.ledger.turn_events import (
     CallResolved,
     ConfirmationAsked,
     ConfirmationSettled,
+    JobHandedOver,
     ModelAnswered,
     ToolIntended,
     ToolReturned,
@@ -54,10 +55,10 @@ from fleet.ledger.user_events import Erased, UserForgotten
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt",
     "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
-    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "MessageAccepted", "MessageDead",
-    "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "ReplyDelivered",
-    "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ToolIntended", "ToolReturned", "TurnEnded",
-    "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobHandedOver", "MessageAccepted",
+    "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered",
+    "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ToolIntended", "ToolReturned",
+    "TurnEnded", "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -167,6 +168,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         MessageDecided,
         DispatchCancelled,
         TurnStarted,
+        JobHandedOver,
         ModelAnswered,
         ConfirmationAsked,
         ConfirmationSettled,

@@ -9,11 +9,21 @@ from pydantic import Field
 from fleet.ledger.event import Event, Queue
 
 __all__ = [
-    "AppEventRecorded", "CallResolved", "ConfirmationAsked", "ConfirmationSettled", "ModelAnswered", "ToolIntended",
-    "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
+    "AppEventRecorded", "CallResolved", "ConfirmationAsked", "ConfirmationSettled", "JobHandedOver", "ModelAnswered",
+    "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
 ]  # fmt: skip
 
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
+
+
+class JobHandedOver(Event):
+    """Between two turns the job goes over to the agent that its thread was handed to. Stream: job:ID."""
+
+    TYPE = "job.handed_over"
+    job_id: str
+    thread_id: str
+    before: str
+    agent: str
 
 
 class TurnStarted(Event):

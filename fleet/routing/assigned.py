@@ -25,7 +25,9 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
     trouble = ""
     if asked.thread_id and known is None:
         trouble = f"the user has no thread {asked.thread_id!r}"
-    elif known is not None and agent and known.agent != agent:
+    elif asked.handoff and not (known is not None and agent):
+        trouble = "to hand a thread over takes the thread and an agent"
+    elif known is not None and agent and known.agent != agent and not asked.handoff:
         trouble = f"thread {known.id} is {known.agent}'s, not {agent}'s"
     elif (agent or (known.agent if known else "")) not in catalog.roles:
         trouble = f"the agent {agent or (known.agent if known else '')!r} is not declared"
@@ -37,8 +39,9 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
         known = _newest(facts, agent)
     if known is not None:
         return Decided(Decision(
-            outcome="dispatch_to", thread_id=known.id, agent=known.agent, name=known.name.raw, language=known.language,
-            **base,
+            outcome="dispatch_to", thread_id=known.id, agent=agent if asked.handoff else known.agent,
+            name=known.name.raw, language=known.language,
+            handed_from=known.agent if asked.handoff and agent != known.agent else "", **base,
         ))  # fmt: skip
     language = catalog.app.agents[agent].locale or facts.message.language or facts.language
     return Decided(Decision(outcome="start_new_thread", agent=agent, name=asked.name, language=language, **base))

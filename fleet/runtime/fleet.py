@@ -233,15 +233,16 @@ class Fleet:
         metadata: Mapping[str, Any] | None = None,
         id: str = "",  # noqa: A002 - the message's own
         by: str = "application",
-        mode: Literal["queue", "sync"] = "queue",
+        mode: Literal["queue", "sync", "handoff"] = "queue",
     ) -> Dispatch:
         """Assign work to `agent` for `user` without a routing model: `Assignment` says where it goes.
 
         `metadata` reaches the worker as `job.metadata`; the same `id` again changes nothing. Returns the dispatch once
-        it is durable; with mode="sync" once it has ended.
+        it is durable; with mode="sync" once it has ended; with "handoff" `thread` goes over to `agent`.
         Raises: InputError for an agent that is not declared, or what intake refuses; InboxFullError; LedgerError.
         """
-        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, name=name, by=by)
+        over = mode == "handoff"
+        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, handoff=over, name=name, by=by)
         message = Message(user, text, id, metadata=metadata or {}, dispatch=asked)
         return await self.assign(message, wait=mode == "sync")
 

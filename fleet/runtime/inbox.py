@@ -16,6 +16,7 @@ from fleet.agents.catalog import Catalog
 from fleet.clock import now, now_us
 from fleet.errors import StaleWriteError
 from fleet.graph.living import LivingRoot
+from fleet.graph.records import ThreadRecord
 from fleet.ledger.base import Draft, Ledger, Stored
 from fleet.ledger.events import (
     Decision,
@@ -247,12 +248,16 @@ class Inbox:
         decided = await self._decider.decide(facts, max(0, now_us() - waiting.due))
         return decided, self._bind(decided, message)
 
+    def _declared(self, thread: ThreadRecord, decision: Decision) -> bool:
+        """Whether the thread's agent, or the one that it is handed to, is there to answer."""
+        return (decision.agent if decision.handed_from else thread.agent) in self._catalog.roles
+
     def _bind(self, decided: Decided, message: MessageAccepted) -> Decision | None:
         """The decision with its ids; None if the thread that was printed cannot take the message any more."""
         decision = decided.decision
         if decision.outcome == "dispatch_to":
             thread = self._root.threads.get(decision.thread_id)
-            if thread is None or thread.user != message.user or thread.agent not in self._catalog.roles:
+            if thread is None or thread.user != message.user or not self._declared(thread, decision):
                 return None
             return decision.model_copy(update={"job_id": thread.job})
         if decision.outcome != "start_new_thread":

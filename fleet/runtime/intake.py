@@ -210,6 +210,8 @@ def _assignment(given: Assignment) -> Assignment:
             raise InputError(f"a {what} is 0 to {_MAX_ID} printable characters; nothing was sent")
     if given.new_thread and given.thread_id:
         raise InputError("a dispatch goes to a thread or to a new one, not both; nothing was sent")
+    if given.handoff and not (given.agent and given.thread_id):
+        raise InputError("to hand a thread over takes the thread and an agent; nothing was sent")
     if not given.agent and not given.thread_id:
         raise InputError("a dispatch needs an agent, or a thread; nothing was sent")
     return given

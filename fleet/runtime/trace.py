@@ -28,7 +28,7 @@ TRACES = {
     "dispatch.scheduled": "it is in the line of its thread's agent",
     "dispatch.completed": "it came to its end: answered, or dropped or called off before it was assigned",
     "dispatch.failed": "its turn failed or is blocked, or it ended as an error",
-    "dispatch.taken_over": "no agent has it: a person must decide",
+    "dispatch.taken_over": "a person must decide, or another agent has the thread from here on",
 }
 TRACED = (
     MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, TurnEnded.TYPE, MessageDead.TYPE,
@@ -75,7 +75,10 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
             "dispatch.decision.made", event.message_id, stored, f"{decision.outcome} by {decision.by}", **where
         )
         if decision.thread_id:
-            return made, _trace("dispatch.scheduled", event.message_id, stored, decision.job_id, **where)
+            scheduled = _trace("dispatch.scheduled", event.message_id, stored, decision.job_id, **where)
+            over = f"from {decision.handed_from}"
+            taken = _trace("dispatch.taken_over", event.message_id, stored, over, **where)
+            return (made, taken, scheduled) if decision.handed_from else (made, scheduled)
         why = decision.gate_reason or decision.fallback_reason
         return made, _trace(_SETTLED[decision.outcome], event.message_id, stored, why)
     if isinstance(event, TurnEnded):

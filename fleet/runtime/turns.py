@@ -89,7 +89,7 @@ class Turns:
         try:
             while not self._draining and (job_id := self._next()) is not None:
                 self._busy[job_id] = None
-                agent = self._root.jobs[job_id].agent
+                agent = self._agent(job_id)
                 try:
                     pause = await self._turn(job_id)
                 finally:
@@ -105,7 +105,7 @@ class Turns:
         """The job to run a turn of; those of agents that are at their limit are put aside on the way."""
         while (taken := self._ready.pop()) is not None:
             job_id, rank = taken
-            agent = self._root.jobs[job_id].agent
+            agent = self._agent(job_id)
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
             if agent in self._paused:
                 limit = 0
@@ -136,6 +136,11 @@ class Turns:
         aside = self._aside.pop(role, None)
         while aside is not None and (waiting := aside.take()) is not None:
             self.wake(*waiting)
+
+    def _agent(self, job_id: str) -> str:
+        """Who runs the job's next turn: between turns, whoever its thread was handed to."""
+        job = self._root.jobs[job_id]
+        return job.agent if job.open else self._root.threads[job.thread].agent
 
     def _owner(self, job_id: str) -> str:
         return self._root.threads[self._root.jobs[job_id].thread].user

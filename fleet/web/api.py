@@ -129,11 +129,11 @@ class Api:
         agent, mode = _text(body, "agent"), _text(body, "mode") or "queue"
         if agent and not grant.may(agent):
             raise Forbidden(f"this grant may not dispatch {agent!r}; it may {', '.join(grant.roles)}")
-        if mode not in ("queue", "sync"):
-            raise InputError(f"a dispatch's mode is queue or sync, not {mode!r}; nothing was sent")
+        if mode not in ("queue", "sync", "handoff"):
+            raise InputError(f"a dispatch's mode is queue, sync or handoff, not {mode!r}; nothing was sent")
         asked = Assignment(
             agent=agent, thread_id=_text(body, "thread"), new_thread=_flag(body, "new_thread"),
-            name=_text(body, "name"), by=f"grant {grant.id}",
+            handoff=mode == "handoff", name=_text(body, "name"), by=f"grant {grant.id}",
         )  # fmt: skip
         message = Message(
             _user(grant, body), _text(body, "text"), _text(body, "id"), metadata=_object(body), dispatch=asked,

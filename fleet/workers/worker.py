@@ -27,6 +27,7 @@ from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
     ConfirmationSettled,
     Event,
+    JobHandedOver,
     MessageAccepted,
     TurnEnded,
     TurnResult,
@@ -93,6 +94,10 @@ class Worker:
         Raises: LedgerError or GraphError when it cannot be recorded; nothing for what a model or tool did.
         """
         job = self._root.jobs[job_id]
+        owner = self._root.threads[job.thread].agent
+        if owner != job.agent and not job.open:  # its thread was handed over
+            over = JobHandedOver(job_id=job.id, thread_id=job.thread, before=job.agent, agent=owner)
+            await self._record(job, over)
         if job.agent not in self._roles:  # the code no longer declares it
             retired = f"agent {job.agent} is retired"
             await self._record(job, *given_up(job, self._root.threads[job.thread], retired))

@@ -177,7 +177,7 @@ async def test_without_a_good_token_nothing_is_told(tmp_path, token, words):
         ("/v1/messages", b'{"text": "a\\ud800"}', "the message is not valid Unicode text; nothing was sent"),
         ("/v1/messages", b'{"text": "hi", "id": "a\\nb"}', "a message id is 1 to 128 printable characters"),
         ("/v1/dispatches", b'{"agent": "nobody"}', "no agent 'nobody' is declared; there are helper, billing"),
-        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "a dispatch's mode is queue or sync, not 'later'"),
+        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "mode is queue, sync or handoff, not 'later'"),
         ("/v1/dispatches", b"{}", "a dispatch needs an agent, or a thread; nothing was sent"),
     ],
 )  # fmt: skip
