@@ -11,6 +11,7 @@ from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import ThreadView
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
+from fleet.routing.gates import keyed_thread
 
 __all__ = ["assigned"]
 
@@ -35,7 +36,10 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
         trouble = f"the message may not go to {agent or (known.agent if known else '')!r}"
     if trouble:
         return Decided(Decision(outcome="error", gate_reason=trouble, **base | {"metadata": {}}))
-    if known is None and not asked.new_thread:
+    key = keyed_thread(facts.owner, asked.key, agent) if asked.key else ""
+    if key:
+        known = facts.thread(f"thr_{key}")
+    elif known is None and not asked.new_thread:
         known = _newest(facts, agent)
     if known is not None:
         return Decided(Decision(
@@ -44,7 +48,8 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
             handed_from=known.agent if asked.handoff and agent != known.agent else "", **base,
         ))  # fmt: skip
     language = catalog.app.agents[agent].locale or facts.message.language or facts.language
-    return Decided(Decision(outcome="start_new_thread", agent=agent, name=asked.name, language=language, **base))
+    decision = Decision(outcome="start_new_thread", agent=agent, name=asked.name, language=language, **base)
+    return Decided(decision, thread_key=key)
 
 
 def _newest(facts: Facts, agent: str) -> ThreadView | None:

@@ -94,8 +94,9 @@ class Settling:
         update: dict[str, Any] = {"metadata": dict(rule.metadata)}
         if placed.decision.new_thread:
             update["name"] = rule.name[:_NAME]
+        fresh = action is DispatchAction.CREATE_AGENT
         also = tuple(
-            Assignment(agent=role, new_thread=rule.thread == "message", name=rule.name, by=by)
+            Assignment(agent=role, new_thread=fresh, key="" if fresh else key, name=rule.name, by=by)
             for role in rule.agents[1:]
         )
         return replace(placed, decision=placed.decision.model_copy(update=update), also=also)

@@ -143,7 +143,7 @@ def again(ledger: Ledger, dispatch_id: str, *, by: str) -> Message:
         raise InputError(f"dispatch {dispatch_id} {so}; there is nothing to try again")
     root = asked.assignment.retry_of or dispatch_id
     number = 1 + len(ledger.find_streams(f"message:{root}.r", 10_000))
-    thread = {"thread_id": found.thread_id, "new_thread": False} if found.thread_id else {}
+    thread = {"thread_id": found.thread_id, "new_thread": False, "key": ""} if found.thread_id else {}
     return Message(
         asked.user,
         asked.text,
