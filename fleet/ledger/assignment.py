@@ -13,8 +13,8 @@ class Assignment(Record):
     `agent` is a role ("": the thread's own agent); `thread_id` the thread that it continues; with `new_thread` it
     always starts one; with neither it continues the user's newest thread of that agent, if there is one. With
     `handoff` the thread goes over to `agent`, its history with it. `key` names the user's thread of the agent as a
-    gate's does; `name` is for a thread that it starts; `by` says who asked; `retry_of` is the dispatch that this one
-    tries again.
+    gate's does; `name` is for a thread that it starts; `by` says who asked, `by_user` that it was the
+    user, whose quota it then counts for; `retry_of` is the dispatch that this one tries again.
     """
 
     agent: str = ""
@@ -24,4 +24,5 @@ class Assignment(Record):
     key: str = ""
     name: str = ""
     by: str = ""
+    by_user: bool = False
     retry_of: str = ""

@@ -38,7 +38,7 @@ class Policy:
         Never raises for what the application's function did.
         """
         message = facts.message
-        if self._of_user is not None and message.dispatch is None:
+        if self._of_user is not None and (message.dispatch is None or message.dispatch.by_user):
             user = str.__str__(message.sender.id)
             if not self._of_user.take(user, time.monotonic()):
                 return self._refused("user_quota", f"the user has had {self._of_user.spelled}, which is their quota")

@@ -134,6 +134,7 @@ class Api:
         asked = Assignment(
             agent=agent, thread_id=_text(body, "thread"), new_thread=_flag(body, "new_thread"),
             handoff=mode == "handoff", name=_text(body, "name"), by=f"grant {grant.id}",
+            by_user=not grant.operator,
         )  # fmt: skip
         message = Message(
             _user(grant, body), _text(body, "text"), _text(body, "id"), metadata=_object(body), dispatch=asked,

@@ -143,6 +143,14 @@ async def test_a_grant_speaks_for_its_user_and_reaches_its_roles_alone(tmp_path)
         ] == ["d-1"]
 
 
+async def test_what_a_user_dispatches_counts_for_the_users_quota(tmp_path):
+    async with served(tmp_path / "home", two(user_quota="1/h")) as (_, ask):
+        body = {"agent": "helper", "user": "ana", "text": "hi", "mode": "sync"}
+        states = [(await ask("POST", "/v1/dispatches", body, grant=grant))[1]["state"]
+                  for grant in (OPERATOR, Grant("g", "ana"), Grant("g", "ana"), OPERATOR)]  # fmt: skip
+        assert states == ["success", "success", "error", "success"]
+
+
 @pytest.mark.parametrize(
     ("token", "words"),
     [
