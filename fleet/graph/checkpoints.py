@@ -22,7 +22,7 @@ from fleet.log import log
 
 __all__ = ["Graph"]
 
-_MARKING = 20  # the file is hashed for no more than a 20th of the time
+_MARKING = 20  # hashing the file takes no more than a 20th of the time
 
 
 class Graph(Opening):
@@ -163,20 +163,23 @@ class Graph(Opening):
             self._stands, self._marked = (self.root.applied, self.commits), False
 
     def tend(self) -> None:
-        """Commit if that is due, and see to it that the file is marked as it was last written. Call it now and then."""
+        """Commit if that is due, and have the file marked as it is written then. Call it now and then; it never waits.
+
+        It commits no more often than it may mark: a file that is not marked is of no use after a kill.
+        """
+        if (self._marking is not None and self._marking.is_alive()) or time.monotonic() < self._mark_again_at:
+            return
         if self.checkpoint_due:
             self.checkpoint()
-        if self._marked or time.monotonic() < self._mark_again_at or (self._marking and self._marking.is_alive()):
-            return
-        self._marked = True
-        self._marking = threading.Thread(target=self._mark, name="fleet-graph-mark", daemon=True)
-        self._marking.start()
+        if not self._marked:
+            self._marked = True
+            self._marking = threading.Thread(target=self._mark, name="fleet-graph-mark", daemon=True)
+            self._marking.start()
 
     def _mark(self) -> None:
-        began = time.monotonic()
         with at_rest(self._folder, wait=True), contextlib.suppress(OSError):  # no room: it is marked another time
             mark(Database.file(self._folder), *self._stands, closed=False)
-        self._mark_again_at = time.monotonic() + _MARKING * (time.monotonic() - began)
+        self._mark_again_at = time.monotonic() + _MARKING * time.thread_time()
 
     @property
     def marked(self) -> bool:

@@ -69,7 +69,8 @@ class Opening:
             self.opened += (f"the kept copy cannot be used: {problem}",)
             log("graph.kept_unusable", level=logging.WARNING, folder=self.files.kept, reason=problem)
         self._open()
-        self._step("graph.rebuilt", "rebuilt from {events} events")
+        new = not self.opened and not self._ledger.head()[0]
+        self._step("graph.rebuilt", "made, for a new home" if new else "rebuilt from {events} events")
 
     def _step(self, event: str, words: str) -> None:
         began = time.monotonic()

@@ -56,10 +56,10 @@ def test_status_says_what_lies_there_and_how_the_last_start_went(home):
     assert f"event {count} at " in lines[4]
     assert "commits" in lines[4]
     assert lines[5] == "kept     none"
-    assert lines[6].endswith('Z "small": rebuilt from 0 events')
+    assert lines[6].endswith('Z "small": made, for a new home')
     found = json.loads(call("store", "status", "--home", home, "--json").stdout)
     assert (found["events"], found["graph"]["applied"], found["kept"]) == (count, count, None)
-    assert found["starts"][0]["graph"] == ["rebuilt from 0 events"]
+    assert found["starts"][0]["graph"] == ["made, for a new home"]
 
 
 async def test_status_tells_each_step_of_a_start_that_had_to_climb(home):

@@ -99,13 +99,13 @@ async def test_a_worn_file_gives_way_at_the_next_start(tmp_path):
     assert not whole(Database.file(files.fresh)).closed
     await talk(home, "m-3")
     _, digest, worn = opened_by(home)
-    assert worn > 5
-    _, renewed, commits = opened_by(home, worn=5)
+    assert worn > 1
+    _, renewed, commits = opened_by(home, worn=worn)
     assert renewed == digest
-    assert commits < 5
+    assert commits < worn
     assert not files.fresh.exists()
     assert not (home / "graph" / "previous.db0").exists()
-    assert opened_by(home, worn=5)[0] == ("opened and caught up 0 events",)
+    assert opened_by(home, worn=1)[0] == ("opened and caught up 0 events",)
 
 
 async def test_a_fresh_file_that_is_damaged_is_not_gone_on_in(tmp_path):
@@ -115,7 +115,7 @@ async def test_a_fresh_file_that_is_damaged_is_not_gone_on_in(tmp_path):
     fresh = Database.file(GraphFiles(home / "graph").fresh)
     fresh.write_bytes(fresh.read_bytes()[:-100])
     _, digest, commits = opened_by(home, worn=1)
-    assert commits > 1
+    assert commits >= 1
     assert digests(home, tmp_path / "again") == (digest, digest)
 
 
@@ -139,7 +139,7 @@ async def test_a_running_fleet_keeps_copies_and_goes_on_in_the_fresh_file(tmp_pa
     with Home(home).read_ledger() as ledger:
         check_exactly_once(list(ledger.read()))
         starts = [each.event.graph for each in ledger.read(types=(FleetStarted.TYPE,))]
-    assert starts == [("rebuilt from 0 events",)]
+    assert starts == [("made, for a new home",)]
 
 
 class Noted(AppEvent):
