@@ -118,7 +118,8 @@ class Opening:
     def _let_go(self) -> None:
         """Drop every durable object, then close: in the other order dbzero ends the process."""
         if self._database is not None:
-            self.root.let_go()
+            if "root" in vars(self):
+                self.root.let_go()
             self._database.close()
             self._database = None
 

@@ -29,7 +29,8 @@ from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.fleet import reducer_of
 from fleet.runtime.keeper import keep_command
 
-EVENTS_A_MESSAGE = 4  # as seeded: accepted, decided, turn started, turn ended
+MESSAGES = 4  # in each thread, a round of all threads after the other
+EVENTS = 4 * MESSAGES  # of a thread, as seeded: accepted, decided, turn started, turn ended
 
 
 def start(home: Path) -> dict[str, object]:
@@ -66,7 +67,7 @@ def kept(home: Path) -> dict[str, object]:
 def told(home: Path, events: int, users: int, first: int) -> None:
     """So many more events in the ledger, as another process appends them."""
     with SqliteLedger.open(home / "ledger.db") as ledger:
-        asyncio.run(seed(ledger, events // EVENTS_A_MESSAGE, users, first=first))
+        asyncio.run(seed(ledger, events // EVENTS, users, MESSAGES, first=first))
 
 
 def measure(folder: Path, catch_up: int, rebuild: int, threads: int) -> list[dict[str, object]]:
@@ -91,9 +92,9 @@ def measure(folder: Path, catch_up: int, rebuild: int, threads: int) -> list[dic
     if threads:
         large = folder / "large"
         asyncio.run(grow(large, 0, users, 1))
-        told(large, EVENTS_A_MESSAGE * threads, max(50, threads // 10), 0)
+        told(large, EVENTS * threads, max(50, threads // 10), 0)
         shutil.rmtree(large / "graph")
-        note("rebuilt from nothing", started(large), EVENTS_A_MESSAGE * threads)
+        note("rebuilt from nothing", started(large), EVENTS * threads)
         note("current", started(large))
         files = GraphFiles(large / "graph")
         found[-1]["graph_mb"] = round((files.live / "graph.db0").stat().st_size / 1e6)
