@@ -20,7 +20,7 @@ __all__ = ["run_aside"]
 class _OutOfReach:
     """The durable state as a thread may have it: not at all."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, *_: Any) -> Any:
         raise ToolError("a plain function reads the state with context.read(fn), or is made async")
 
     __getitem__ = __contains__ = __iter__ = __len__ = __getattr__
@@ -42,6 +42,9 @@ async def run_aside(
         found: Future[Any] = Future()
 
         def on_loop() -> None:
+            if done.done():  # nobody waits for the call any more, and the graph may be closed by now
+                found.set_exception(ToolError("the call has been given up"))
+                return
             try:
                 found.set_result(read(state))
             except Exception as error:
