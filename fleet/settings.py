@@ -34,7 +34,8 @@ class Row:
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key", "token_secret"})
-_MAY_BE_ZERO = frozenset({"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb"})
+_MAY_BE_ZERO = frozenset({"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb", "router_prior"})
+_AT_MOST_ONE = frozenset({"router_prior", "router_sure"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
@@ -42,12 +43,19 @@ ROWS = (
         "router_model",
         "",
         "model",
-        "Routes messages; empty: Claude with a key, else offline:router; none: nobody.",
+        "Routes messages; empty: Claude with a key, else offline:router; offline-first:MODEL: both; none: nobody.",
     ),
     Row("worker_model", "", "model", "Answers in threads; empty: Claude with a key, else offline:worker."),
     Row("fallback_model", "offline:router", "model", "Decides when the router's answers are refused or it is down."),
     Row("anthropic_api_key", "", "secret", "Key for anthropic:* models."),
     Row("anthropic_base_url", "", "URL", "Another server that speaks the Messages API; empty: the provider's own."),
+    Row(
+        "router_prior",
+        0.0,
+        "share",
+        "For offline:router: the share of messages that continue the newest thread; 0: not known.",
+    ),
+    Row("router_sure", 0.8, "probability", "For offline-first: what offline:router is less sure of goes to the model."),
     Row("concurrency", 50, "calls", "Model calls for routing at the same time, and as many turns."),
     Row("gate_timeout_s", 5.0, "seconds", "Longest wait for one asynchronous gate."),
     Row(
@@ -113,6 +121,8 @@ class Settings:
     fallback_model: str = "offline:router"
     anthropic_api_key: str = ""
     anthropic_base_url: str = ""
+    router_prior: float = 0.0
+    router_sure: float = 0.8
     concurrency: int = 50
     gate_timeout_s: float = 5.0
     gate_failures: str = "stop"
@@ -173,6 +183,8 @@ class Settings:
                 raise ConfigError(f"{row.env} must be 0 or more ({row.unit}), not {value!r}")
             if row.name not in _MAY_BE_ZERO and not value > 0:
                 raise ConfigError(f"{row.env} must be above 0 ({row.unit}), not {value!r}")
+            if row.name in _AT_MOST_ONE and not value <= 1:
+                raise ConfigError(f"{row.env} must be at most 1 ({row.unit}), not {value!r}")
         return cls(**values)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ __all__ = ["FAST_MODEL", "default_model", "resolve_model"]
 # The newest fast model that the SDK names (2.11, of October 2026).
 FAST_MODEL = "anthropic:claude-haiku-5-5"
 
-_FORMS = "anthropic:NAME, offline:router, offline:worker, cassette:PATH"
+_FORMS = "anthropic:NAME, offline:router, offline:worker, offline-first, offline-first:MODEL, cassette:PATH"
 
 
 def resolve_model(name: str, settings: Settings) -> Model:
@@ -39,7 +39,13 @@ def resolve_model(name: str, settings: Settings) -> Model:
     if name == "offline:router":
         from fleet.llm.offline.router import OfflineRouter
 
-        return OfflineRouter()
+        return OfflineRouter(settings.router_prior or None)
+    if provider == "offline-first":
+        from fleet.llm.offline.first import OfflineFirst
+        from fleet.llm.offline.router import OfflineRouter
+
+        model = resolve_model(rest or FAST_MODEL, settings)
+        return OfflineFirst(OfflineRouter(settings.router_prior or None), model, settings.router_sure)
     if name == "offline:worker":
         from fleet.llm.offline.worker import OfflineWorker
 

@@ -7,8 +7,9 @@ validated like any answer.
 from __future__ import annotations
 
 from fleet.llm.base import Answer, Request
+from fleet.llm.offline.choice import choose
 from fleet.llm.offline.printed import Printed, read_messages
-from fleet.llm.offline.rules import Choice, choose, matching_example
+from fleet.llm.offline.rules import Choice, matching_example
 from fleet.llm.offline.wording import ANSWER_BYTES, block, dispatch, start
 
 __all__ = ["OfflineRouter"]

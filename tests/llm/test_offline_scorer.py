@@ -1,0 +1,139 @@
+"""The trained scorer: what its file says of itself, what it makes of messages, what it leaves to the rules."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from fleet.audit.cases import read_cases, read_offered
+from fleet.audit.evaluate import decider_for, evaluate
+from fleet.audit.scoring import Score
+from fleet.llm.offline import rules
+from fleet.llm.offline.choice import choose
+from fleet.llm.offline.printed import Printed, PrintedAgent, PrintedThread
+from fleet.llm.offline.router import OfflineRouter
+from fleet.llm.offline.scorer import shipped_scorer
+from fleet.llm.offline.weights import load_weights, pack_weights, unpack_weights
+from fleet.settings import Settings
+
+DATA = Path(__file__).parents[1] / "data"
+PACKAGE = resources.files("fleet.llm.offline")
+NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)
+
+GARDEN = PrintedAgent(
+    "garden_help",
+    "Gives advice on plants, lawns and hedges",
+    ("Say when to plant", "Name a weed"),
+    ((0, "When do I sow?"),),
+)
+KITCHEN = PrintedAgent("kitchen_help", "Finds recipes and plans meals", ("Find a recipe", "Plan a week of meals"))
+POND = PrintedThread(
+    0, "garden_help", summary="User: My hedge is brown.", latest_activity=NOW - timedelta(minutes=2),
+    last_assistant_message="It lacks water. Shall I remind you to water it every evening?",
+)  # fmt: skip
+SOUP = PrintedThread(
+    1, "kitchen_help", summary="User: I want to cook a soup for six.", latest_activity=NOW - timedelta(hours=1),
+    last_assistant_message="Which vegetables do you have?",
+)  # fmt: skip
+
+
+def asked(message: str, **changed: object) -> Printed:
+    return replace(Printed(message, NOW, "en", (GARDEN, KITCHEN), (POND, SOUP)), **changed)
+
+
+def test_the_weights_say_where_they_come_from_and_stay_small():
+    head = load_weights().head
+    assert "Schema-Guided Dialogue" in head["trained_on"]
+    assert "Kummerfeld" in head["trained_on"]
+    assert "CC BY-SA 4.0" in head["licence"]
+    assert head["version"] >= 1
+    assert head["scores"]
+    assert all(0.5 < each <= 1 for each in head["scores"].values())
+    assert len(PACKAGE.joinpath("router.weights").read_bytes()) <= 1_000_000
+    notice = PACKAGE.joinpath("router.weights.NOTICE").read_text("utf-8")
+    for said in ("CC BY-SA 4.0", "https://creativecommons.org/licenses/by-sa/4.0/", "Rastogi", "Kummerfeld", "changed"):
+        assert said in notice
+
+
+def test_a_packed_file_is_read_back_and_another_refused():
+    packed = pack_weights({"version": 3}, {"one": b"\x01\x02", "two": b""})
+    found = unpack_weights(packed)
+    assert found.head["version"] == 3
+    assert {name: bytes(each) for name, each in found.arrays.items()} == {"one": b"\x01\x02", "two": b""}
+    with pytest.raises(ValueError, match="no weights of offline:router"):
+        unpack_weights(b"PK\x03\x04")
+
+
+@pytest.mark.parametrize(
+    ("message", "thread"),
+    [("yes please", 0), ("Yes, every evening is fine", 0), ("I have carrots and a few other vegetables", 1)],
+)
+def test_an_answer_goes_where_it_was_asked_for(message, thread):
+    assert choose(asked(message))[0].thread == thread
+
+
+@pytest.mark.parametrize(
+    ("message", "agent"),
+    [("I am looking for a recipe with lentils", "kitchen_help"), ("Which plants grow in the shade?", "garden_help")],
+)
+def test_a_request_alone_goes_to_the_agent_that_does_such_things(message, agent):
+    assert choose(asked(message, threads=()))[0].agent == agent
+
+
+def test_probabilities_are_of_all_choices_and_sum_to_one():
+    choices = choose(asked("what about roses?"))
+    assert len(choices) == 4
+    assert sum(each.probability for each in choices) == pytest.approx(1)
+    assert choices == sorted(choices, key=lambda each: -each.probability)
+    assert choose(asked("what about roses?")) == choices
+
+
+def test_the_reason_names_words_that_are_shared_and_how_sure_it_is():
+    first = choose(asked("Find me a recipe for a week of meals", threads=()))[0]
+    assert first.agent == "kitchen_help"
+    assert first.reasons[0].startswith("A fresh request; it fits what kitchen_help does: both speak of ")
+    assert "recipe" in first.reasons[0]
+    assert first.reasons[1].startswith(f"Sure to {first.probability:.2f}; next best: a new thread with garden_help, ")
+
+
+def test_nothing_to_choose_from_is_no_choice():
+    assert choose(asked("hello", agents=(), threads=())) == []
+
+
+@pytest.mark.parametrize(
+    "message", ["Ja, bitte jeden Abend gießen", "да, пожалуйста, каждый вечер", "はい、お願いします"]
+)
+def test_words_that_it_does_not_know_are_left_to_the_rules(message):
+    ours, theirs = choose(asked(message)), rules.choose(asked(message))
+    assert {each.thread: round(each.probability, 6) for each in ours} == {
+        each.thread: round(each.probability, 6) for each in theirs
+    }
+    assert ours[0].reasons[0] == theirs[0].reasons[0]
+
+
+@pytest.mark.parametrize("prior", [0.05, 0.95])
+def test_a_prior_moves_the_newest_thread_and_no_other_balance(prior):
+    plain = {(each.thread, each.agent): each.probability for each in choose(asked("and the soil?"))}
+    moved = {(each.thread, each.agent): each.probability for each in choose(asked("and the soil?"), prior)}
+    assert (moved[0, None] > plain[0, None]) is (prior > 0.3)
+    assert moved[1, None] / moved[None, "garden_help"] == pytest.approx(plain[1, None] / plain[None, "garden_help"])
+
+
+def test_the_scorer_is_made_once():
+    assert shipped_scorer() is shipped_scorer()
+
+
+def test_messages_to_agents_of_six_trades_it_never_met():
+    """Written before anything was trained, never trained on. Raise the floor when it gets better."""
+    cases = DATA / "routing_own_cases.jsonl"
+    offered = read_offered(cases, DATA / "routing_own_agents.json")
+    router = OfflineRouter()
+    decider = decider_for(offered, router, router, Settings.load({}))
+    score = Score.of(asyncio.run(evaluate(read_cases(cases, offered), offered, decider)))
+    assert score.n == 60
+    assert score.invalid_answers == 0
+    assert score.joint_accuracy >= 0.65, json.dumps(score.as_dict()["strata"])
