@@ -100,6 +100,15 @@ def test_the_reason_names_words_that_are_shared_and_how_sure_it_is():
     assert first.reasons[1].startswith(f"Sure to {first.probability:.2f}; next best: a new thread with garden_help, ")
 
 
+def test_an_agent_that_is_known_to_wait_is_answered_sooner():
+    def of_soup(status: str, message: str) -> float:
+        waiting = asked(message, threads=(POND, replace(SOUP, status=status)))
+        return next(each.probability for each in choose(waiting) if each.thread == 1)
+
+    assert of_soup("need_input", "no, leave it") > of_soup("success", "no, leave it")
+    assert of_soup("need_input", "what is a hedge?") == of_soup("success", "what is a hedge?")
+
+
 def test_nothing_to_choose_from_is_no_choice():
     assert choose(asked("hello", agents=(), threads=())) == []
 
@@ -128,7 +137,7 @@ def test_the_scorer_is_made_once():
 
 
 def test_messages_to_agents_of_six_trades_it_never_met():
-    """Written before anything was trained, never trained on. Raise the floor when it gets better."""
+    """Written before anything was trained, never trained on; 46 were right when this was written."""
     cases = DATA / "routing_own_cases.jsonl"
     offered = read_offered(cases, DATA / "routing_own_agents.json")
     router = OfflineRouter()
@@ -136,4 +145,4 @@ def test_messages_to_agents_of_six_trades_it_never_met():
     score = Score.of(asyncio.run(evaluate(read_cases(cases, offered), offered, decider)))
     assert score.n == 60
     assert score.invalid_answers == 0
-    assert score.joint_accuracy >= 0.65, json.dumps(score.as_dict()["strata"])
+    assert score.joint_accuracy >= 0.75, json.dumps(score.as_dict()["strata"])

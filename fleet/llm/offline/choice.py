@@ -17,7 +17,8 @@ _NEWEST_SHARE = 0.3  # of the training cases continue the newest thread
 _TALK_SHARE = 0.6  # the same where people talk to each other
 # From where on agents are strange enough for the rules to be heard too, how much these count at most, and how much
 # likelier a new thread is than in the training dialogues, whose questions nearly always carry one on.
-_STRANGE, _RULES, _FRESH = 0.25, 1.15, 0.5
+_STRANGE, _RULES, _FRESH = 0.25, 1.15, 0.7
+_WAITING = 1.0  # how much likelier a thread is whose agent is known to wait for an answer, where nothing is asked
 _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alone decide, from the second the scorer
 
 
@@ -37,6 +38,9 @@ def choose(printed: Printed, prior: float | None = None) -> list[Choice]:
     for each in ruled:
         more = _FRESH if each.thread is None else 0.0
         scores[_place(printed, each)] += strange * (_RULES * math.log(max(each.probability, 1e-6)) + more)
+    if "?" not in printed.message:
+        for at, thread in enumerate(printed.threads):
+            scores[at] += _WAITING if thread.status == "need_input" else 0.0
     if prior is not None and printed.threads:
         usual = _TALK_SHARE if len(printed.agents) <= 1 else _NEWEST_SHARE
         wanted = min(max(prior, 0.01), 0.99)

@@ -17,7 +17,7 @@ from fleet.llm.offline.words import Text, coverage, nearness
 
 __all__ = ["AGENT", "MESSAGE", "THREAD", "Choices", "describe"]
 
-_TOGETHER, _PAUSE = 0.08, 2.0  # minutes
+_TOGETHER, _PAUSE = 0.25, 2.0  # minutes
 
 #: Names of the numbers, in order.
 MESSAGE = (
