@@ -20,6 +20,7 @@ _AGENT = re.compile(r"- ([^\s:](?:[^:]*[^\s:])?):(?:\s+(.*))?$")
 _EXAMPLE = re.compile(r"\s+example_id=(0|[1-9][0-9]{0,8}):\s?(.*)$")
 _FIELD = re.compile(r"(agent|name|status|summary|latest_activity|last_assistant_message):(?:\s+(.*))?$")
 _TOP = re.compile(r"(Current UTC time|Incoming message|User|Language|Available agents|Recent threads):(?:\s+(.*))?$")
+_NONE = "No description"  # as an agent without one is printed
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class _Reader:
 
     def _agent_line(self, line: str) -> None:
         if head := _AGENT.match(line):
-            self.agent = {"description": _value(head[2]), "capabilities": (), "examples": {}}
+            said = _value(head[2])
+            self.agent = {"description": "" if said == _NONE else said, "capabilities": (), "examples": {}}
             self.agents.setdefault(head[1], self.agent)
         elif self.agent is not None:
             if example := _EXAMPLE.match(line):
