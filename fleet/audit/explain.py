@@ -200,6 +200,9 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
         return _ENDS[decision.outcome], said[decision.outcome]
     started, ended = followed.started, followed.ended
     if ended is None:
+        taken = [step for step in steps if step.kind in ("thread.taken_over", "thread.released")]
+        if taken and taken[-1].kind == "thread.taken_over":
+            return "human", f"Not yet answered: it waits for {name(taken[-1].data['by'])}, who took its thread over."
         if started is None:
             return "routed", "Not yet answered: no turn of its thread has taken it up."
         return "working", f"Not yet answered: turn {started.turn} began at {iso(_at(steps, started.TYPE))} and goes on."
@@ -207,6 +210,7 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
     why = f": {inert(ended.reason, _SAID)}" if ended.reason else ""
     state = "dead" if followed.dead else _RESULTS[ended.result]
     first = f"Turn {ended.turn} ended after {took} as {ended.result}{why}"
+    first += f", answered by {name(ended.by)} in the agent's place" if ended.by else ""
     if not ended.reply_id or not ended.reply:
         return state, f"{first}; nothing was replied."
     if not ended.deliver:

@@ -25,6 +25,7 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageRetried,
     TurnEnded,
+    TurnSetAside,
     TurnStarted,
 )
 from fleet.prompting.views import AgentView
@@ -34,7 +35,7 @@ __all__ = ["Moment", "moments"]
 
 _TYPES = (
     MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, MessageRetried.TYPE, DispatchCancelled.TYPE,
-    TurnStarted.TYPE, TurnEnded.TYPE,
+    TurnStarted.TYPE, TurnEnded.TYPE, TurnSetAside.TYPE,
 )  # fmt: skip
 _NEITHER, _SAME, _ALL = range(3)
 

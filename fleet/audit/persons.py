@@ -1,4 +1,4 @@
-"""What persons had to say before a turn's calls could run: approvals asked and settled, calls that were looked into."""
+"""What persons do about a turn: approvals asked and settled, calls that were looked into, threads taken over."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from fleet.audit.explanation import Step
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
-__all__ = ["BY_PERSONS", "asked_step", "settled_steps"]
+__all__ = ["BY_PERSONS", "TAKEOVERS", "asked_step", "settled_steps", "takeover_step"]
 
 # Steps that come whenever somebody finds the time, and are no part of a turn.
-BY_PERSONS = (ev.ConfirmationSettled.TYPE, ev.CallResolved.TYPE)
+BY_PERSONS = (
+    ev.ConfirmationSettled.TYPE, ev.CallResolved.TYPE, ev.ThreadTakenOver.TYPE, ev.ThreadReleased.TYPE
+)  # fmt: skip
+TAKEOVERS = (ev.ThreadTakenOver, ev.ThreadReleased)
+
+
+def takeover_step(stored: Stored) -> Step:
+    """A person takes a thread over or gives it back, or a turn stands back for one."""
+    event = stored.event
+    data: dict[str, Any] = {"by": getattr(event, "by", "")}
+    if isinstance(event, ev.TurnSetAside):
+        data["turn"] = event.turn
+    return Step(stored.at, stored.seq, event.TYPE, None, data)
 
 
 def asked_step(stored: Stored, event: ev.ConfirmationAsked) -> Step:

@@ -45,6 +45,7 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
     if step.kind == "turn.started":
         others = [name(each) for each in data["message_ids"] if each != explanation.message.message_id]
         together = f", together with {', '.join(others)}" if others else ""
+        together += f", by {name(data['by'])} in the agent's place" if data["by"] else ""
         note = f"; the agent's warmup failed, the default one ran: {inert(data['note'], _PART)}" if data["note"] else ""
         return "turn start", f"turn {data['turn']} of {name(data['job_id'])}{together}{note}"
     if step.kind == "step.model":
@@ -62,6 +63,12 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         note = f": {inert(data['note'], _PART)}" if data["note"] else ""
         effect = "took effect" if data["took_effect"] else "had no effect"
         return "resolved", f"{name(data['tool'])} {effect}, says {name(data['by'])}{note}"
+    if step.kind == "thread.taken_over":
+        return "taken over", f"{name(data['by'])} answers in the agent's place"
+    if step.kind == "thread.released":
+        return "released", f"by {name(data['by'])}; the agent answers again"
+    if step.kind == "turn.set_aside":
+        return "set aside", f"turn {data['turn']} ends unanswered for {name(data['by'])}, its messages wait"
     if step.kind == "tool.intended":
         return "tool intent", f"{name(data['tool'])} {inert_json(data['arguments'], _PART)}"
     if step.kind == "tool.returned":

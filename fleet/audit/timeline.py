@@ -12,7 +12,7 @@ from typing import Any
 
 from fleet.audit.explanation import NOTHING, Step, Totals
 from fleet.audit.letters import LETTERS, letter_step
-from fleet.audit.persons import asked_step, settled_steps
+from fleet.audit.persons import TAKEOVERS, asked_step, settled_steps, takeover_step
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
@@ -29,6 +29,9 @@ _TURN = tuple(
         ev.ToolReturned,
         ev.AppEventRecorded,
         ev.TurnEnded,
+        ev.TurnSetAside,
+        ev.ThreadTakenOver,
+        ev.ThreadReleased,
         ev.TurnFailed,
         ev.MessageDead,
     )
@@ -62,7 +65,7 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
     put_back = max((each.seq for each in letters if isinstance(each.event, ev.MessageRetried)), default=0)
     found = list(_turn(ledger, decided, event.message_id, f"job:{event.decision.job_id}", put_back))
     latest = [each.event for each in found if each.seq > put_back]
-    started = next((each for each in latest if isinstance(each, ev.TurnStarted)), None)
+    started = next((each for each in reversed(latest) if isinstance(each, ev.TurnStarted)), None)
     ended = next((each for each in latest if isinstance(each, ev.TurnEnded)), None)
     steps = _steps(found)
     delivery = None
@@ -122,6 +125,8 @@ def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str, put_bac
             return
         if isinstance(event, ev.ConfirmationSettled) and event.message_id == message_id:  # this message is the answer
             yield stored
+        if isinstance(event, TAKEOVERS) and f"job:{event.job_id}" == stream:
+            yield stored
         if stored.stream != stream:
             continue
         if isinstance(event, (ev.TurnStarted, ev.TurnFailed)) and message_id in event.message_ids:
@@ -147,6 +152,7 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
                 "prompt": {"name": event.prompt_name, "hash": event.prompt},
                 "transcript": event.transcript,
                 "note": event.trouble,
+                "by": event.by,
             }
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data, bool(event.trouble)))
         elif isinstance(event, ev.ModelAnswered):
@@ -161,6 +167,8 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
             data |= {"content": event.content, "error": event.error}
             steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, data, event.error))
+        elif isinstance(event, (ev.TurnSetAside, *TAKEOVERS)):
+            steps.append(takeover_step(stored))
         elif isinstance(event, LETTERS):
             steps.append(letter_step(stored))
         elif isinstance(event, ev.AppEventRecorded):
@@ -168,7 +176,7 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
         elif isinstance(event, ev.TurnEnded):
             data = {"result": event.result, "reason": event.reason, "reply_id": event.reply_id, "reply": event.reply}
-            data["deliver"] = event.deliver
+            data |= {"deliver": event.deliver, "by": event.by}
             trouble = event.result in ("blocked", "failed")
             steps.append(Step(stored.at, stored.seq, event.TYPE, stored.at - began if began else None, data, trouble))
     return steps

@@ -18,9 +18,12 @@ from fleet.ledger.events import (
     ModelAnswered,
     ReplyDelivered,
     ReplyFailed,
+    ThreadReleased,
+    ThreadTakenOver,
     ToolIntended,
     ToolReturned,
     TurnEnded,
+    TurnSetAside,
     TurnStarted,
 )
 
@@ -33,7 +36,8 @@ _THREAD, _JOB = "thr_", "job:job_"
 class Conversation:
     """One thread: who, with which agent, since when, where it stands; `events` are its own in the order of the ledger.
 
-    `status` is the last turn's result, or `working` while a message waits or a turn runs. Times in microseconds UTC.
+    `status` is the last turn's result, or `working` while a message waits or a turn runs. `taken_over` is who answers
+    in its agent's place, "" for nobody. Times in microseconds UTC.
     """
 
     thread_id: str
@@ -42,6 +46,7 @@ class Conversation:
     name: str = ""
     language: str = ""
     status: str = "working"
+    taken_over: str = ""
     started_at: int = 0
     latest_at: int = 0
     messages: int = 0
@@ -65,6 +70,7 @@ class Conversation:
             "name": self.name,
             "language": self.language,
             "status": self.status,
+            "taken_over": self.taken_over,
             "messages": self.messages,
             "started_at": iso(self.started_at),
             "latest_activity_at": iso(self.latest_at),
@@ -159,7 +165,7 @@ def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conv
     ids += [event.message_id for event in waiting if event.decision.thread_id == thread_id]
     if any(isinstance(stored.event, Erased) for stored in steps):
         raise InputError(f"thread {thread_id} was erased: its user was forgotten, and nothing but its id is left")
-    told.events = list(steps)
+    told.events = [*steps, *ledger.read_stream(f"takeover:{thread_id}")]
     for message_id in dict.fromkeys(ids):
         told.events += ledger.read_stream(f"message:{message_id}")
         told.messages += 1
@@ -185,6 +191,10 @@ def _stand(told: Conversation) -> None:
             told.latest_at = stored.at
         elif isinstance(event, MessageRetried):
             open_ids.add(event.message_id)
+        elif isinstance(event, ThreadTakenOver):
+            told.taken_over = event.by
+        elif isinstance(event, ThreadReleased):
+            told.taken_over = ""
         elif isinstance(event, TurnEnded):
             open_ids -= set(event.message_ids)
             told.latest_at = stored.at
@@ -234,8 +244,11 @@ def entry_of(stored: Stored) -> dict[str, Any] | None:
         case TurnEnded():
             return {
                 **base, "kind": "reply", "result": event.result, "reply_id": event.reply_id, "text": event.reply,
-                "delivered_to_user": event.deliver, "reason": event.reason,
+                "delivered_to_user": event.deliver, "reason": event.reason, "by": event.by,
             }  # fmt: skip
+        case ThreadTakenOver() | ThreadReleased() | TurnSetAside():
+            what = {ThreadTakenOver.TYPE: "taken over", ThreadReleased.TYPE: "released"}.get(event.TYPE, "set aside")
+            return {**base, "kind": "takeover", "what": what, "by": event.by}
         case ReplyDelivered() | ReplyFailed():
             failed = isinstance(event, ReplyFailed)
             return {

@@ -81,7 +81,7 @@ def print_threads(found: Iterable[Conversation]) -> None:
             each.thread_id,
             data(each.user, width=24),
             data(each.agent),
-            each.status,
+            f"{each.status}, with {each.taken_over}" if each.taken_over else each.status,
             str(each.messages),
             iso(each.latest_at)[:19],
             data(each.name or each.last_reply, width=60),
@@ -92,6 +92,7 @@ def print_threads(found: Iterable[Conversation]) -> None:
 def _heading(told: Conversation) -> Text:
     return Text.assemble(
         (told.thread_id, "bold"), "  ", data(told.user), " with ", data(told.agent), f"  {told.status}  ",
+        data(f"taken over by {told.taken_over}  " if told.taken_over else "", "yellow"),
         data(told.name, "italic"),
     )  # fmt: skip
 
@@ -120,10 +121,13 @@ def _line(entry: dict[str, Any]) -> RenderableType:
         case "event":
             return Text.assemble((when, "dim"), data(f"{entry['name']} {_arguments(entry['data'])}", "green"))
         case "reply":
-            who = "agent" if entry["delivered_to_user"] else "agent, for its supervisor"
+            who = entry["by"] or "agent" if entry["delivered_to_user"] else "agent, for its supervisor"
             why = data(entry["reason"], "red")
-            head = Text.assemble((when, "dim"), (f"{who} ({entry['result']}):", "bold"), " ", why)
+            head = Text.assemble((when, "dim"), data(f"{who} ({entry['result']}):", "bold"), " ", why)
             return Group(head, indented(lines(entry["text"]), 4))
+        case "takeover":
+            said = data(f"{entry['what']} by {entry['by']}", "yellow")
+            return Text.assemble((when, "dim"), said)
         case _:
             word = "was not taken" if entry["failed"] else "delivered"
             return Text.assemble((when, "dim"), (f"{word} (attempts: {entry['attempts']})", "dim"))

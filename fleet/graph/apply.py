@@ -15,6 +15,7 @@ from typing import Any
 
 from fleet.errors import GraphError
 from fleet.graph.living import LivingRoot
+from fleet.graph.persons import PERSONS
 from fleet.graph.recent import touch
 from fleet.graph.records import (
     AgentRecord,
@@ -23,7 +24,8 @@ from fleet.graph.records import (
     UserRecord,
 )
 from fleet.graph.summary import extend_summary
-from fleet.graph.turns import TURNS, job_of, use
+from fleet.graph.tail import job_of
+from fleet.graph.turns import TURNS, use
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
@@ -156,6 +158,7 @@ def _wait(thread: ThreadRecord, job: JobRecord, message_id: str, text: str) -> N
 
 _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     **TURNS,
+    **PERSONS,
     ev.FleetStarted: _nothing,
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,

@@ -95,6 +95,8 @@ class JobRecord:
     dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id and
     reason. `pending` holds the confirmations that nobody has answered, `settled` what people have said and no turn has
     taken up, `turn_settled` the keys that the open turn took up, all as JSON. `turn_at` is when the newest turn began;
+    `taken_over` is who answers in its place, "" for nobody; `said` is what they have said and no turn has given to the
+    user, as JSON, with the ids of the messages that it answers.
     `tokens` and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's.
     """
 
@@ -109,6 +111,8 @@ class JobRecord:
     status: str = "waiting"
     pending: str = "[]"
     settled: str = "[]"
+    taken_over: str = ""
+    said: str = "[]"
     turn_settled: str = "[]"
     turn_transcript: str = ""
     turn_steps: int = 0

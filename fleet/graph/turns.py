@@ -8,11 +8,12 @@ from typing import Any
 
 from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
-from fleet.graph.records import DAY_US, TAIL_KEPT, JobRecord, UserRecord
+from fleet.graph.records import DAY_US, JobRecord, UserRecord
+from fleet.graph.tail import job_of, not_run, result, say
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
-__all__ = ["TURNS", "has_work", "job_of", "unanswered_calls", "use"]
+__all__ = ["TURNS", "has_work", "use"]
 
 _KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
 _KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
@@ -29,7 +30,8 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
     waiting = [(entry, json.loads(entry)) for entry in job.waiting]
     job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
     text = "\n".join(message["text"] for _, message in waiting if message["id"] in event.message_ids)
-    _say(job, {"role": "user", "content": text, **({} if event.message_ids else {"no_message": True})})
+    if event.message_ids or not event.by:
+        say(job, {"role": "user", "content": text, **({} if event.message_ids else {"no_message": True})})
     job.open = True
     job.turn = event.turn
     job.turn_at = stored.at
@@ -46,7 +48,7 @@ def _answered(root: LivingRoot, stored: Stored, event: ev.ModelAnswered) -> None
     job.turn_steps += 1
     job.stop_reason = event.stop_reason
     if event.content:
-        _say(job, {"role": "assistant", "content": list(event.content)})
+        say(job, {"role": "assistant", "content": list(event.content)})
     tokens = event.input_tokens + event.output_tokens + event.cache_read_tokens + event.cache_write_tokens
     spent = round(event.cost_usd * 1_000_000)
     job.turn_tokens += tokens
@@ -75,9 +77,9 @@ def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
     if len(job.intended):
         job.intended = [call_id for call_id in job.intended if call_id != event.call_id]
     if not event.settled:
-        _result(job, event.call_id, event.content, error=event.error)
+        result(job, event.call_id, event.content, error=event.error)
         return
-    _say(job, {"role": "user", "content": [{"type": "text", "text": event.content}]})
+    say(job, {"role": "user", "content": [{"type": "text", "text": event.content}]})
     job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] != event.settled])
     job.turn_settled = json.dumps([*json.loads(job.turn_settled), event.settled])
 
@@ -122,15 +124,20 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
                 job.status = event.result
                 thread.status = "working" if len(job.waiting) else event.result
             return
-    for call_id in unanswered_calls(job):  # the API takes no call without its result
-        _result(job, call_id, "Not run: the turn ended before.", error=True)
+    not_run(job)
     last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
+    told = {"type": "text", "text": event.reply}
     if event.reply and last["role"] != "assistant":
-        _say(job, {"role": "assistant", "content": [{"type": "text", "text": event.reply}]})
+        say(job, {"role": "assistant", "content": [told]})
+    elif event.by:  # unasked, after what was said last
+        job.tail.pop()
+        say(job, {"role": "assistant", "content": [*last["content"], told]})
     job.open = False
     job.turn_settled = "[]"
     if event.settled:
         job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])
+    if event.by:
+        job.said = json.dumps([each for each in json.loads(job.said) if each["key"] not in event.settled])
     job.status = event.result
     job.turn_ids = []
     job.intended = []
@@ -143,50 +150,14 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     touch(root, root.users[event.user], event.user, thread.id)
 
 
-def unanswered_calls(job: JobRecord) -> list[str]:
-    """The ids of the tool calls at the conversation's end that have no result yet, in order."""
-    calls: list[str] = []
-    done: set[str] = set()
-    for entry in list(job.tail)[-2:]:
-        message = json.loads(entry)
-        if isinstance(message["content"], str):
-            calls = []
-            continue
-        kinds = [(block["type"], block) for block in message["content"]]
-        if message["role"] == "assistant":
-            calls, done = [block["id"] for kind, block in kinds if kind == "tool_use"], set()
-        else:
-            done |= {block["tool_use_id"] for kind, block in kinds if kind == "tool_result"}
-    return [call for call in calls if call not in done]
-
-
 def has_work(job: JobRecord) -> bool:
-    """Whether the job has a turn to run: one that is open, messages that wait, or what a person has said."""
-    return bool(job.open or len(job.waiting) or job.settled != "[]")
+    """Whether the job has something to do: a turn that is open, messages that wait, or what a person has said.
 
-
-def _result(job: JobRecord, call_id: str, content: str, *, error: bool) -> None:
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
-    if error:
-        block["is_error"] = True
-    last = json.loads(job.tail[-1])
-    if last["role"] == "user" and not isinstance(last["content"], str):
-        last["content"].append(block)
-        job.tail.pop()
-        _say(job, last)
-    else:
-        _say(job, {"role": "user", "content": [block]})
-
-
-def _say(job: JobRecord, message: dict[str, Any]) -> None:
-    job.tail.append(json.dumps(message, ensure_ascii=False))
-    if len(job.tail) > 2 * TAIL_KEPT:
-        job.tail = list(job.tail)[-TAIL_KEPT:]
-
-
-def job_of(root: LivingRoot, job_id: str) -> JobRecord:
-    """The job of that id."""
-    return root.jobs[job_id]
+    One whose thread a person has taken over ends its open turn, and gives the user what that person says.
+    """
+    if job.said != "[]" or job.open:
+        return True
+    return (not job.taken_over and bool(len(job.waiting) or job.settled != "[]")) or bool(len(job.cancelled))
 
 
 TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {

@@ -37,6 +37,7 @@ from fleet.ledger.message_events import (
     MessageAccepted,
     MessageDecided,
 )
+from fleet.ledger.person_events import PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
 from fleet.ledger.turn_events import (
     AppEventRecorded,
     CallResolved,
@@ -57,8 +58,9 @@ __all__ = [
     "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
     "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobHandedOver", "MessageAccepted",
     "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered",
-    "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ToolIntended", "ToolReturned",
-    "TurnEnded", "TurnFailed", "TurnResult", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ThreadReleased",
+    "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside",
+    "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -188,6 +190,10 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         TurnFailed,
         ReplyRetried,
         StuckFound,
+        ThreadTakenOver,
+        PersonReplied,
+        ThreadReleased,
+        TurnSetAside,
     )
 }
 

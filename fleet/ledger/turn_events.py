@@ -30,7 +30,8 @@ class TurnStarted(Event):
     """A job woke up to answer these messages. Stream: job:ID.
 
     `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
-    conversation; `trouble` says why the warmup that ran was the default one.
+    conversation; `trouble` says why the warmup that ran was the default one. `by` is the person whose reply the
+    turn is, for which no model is asked.
     """
 
     TYPE = "turn.started"
@@ -43,6 +44,7 @@ class TurnStarted(Event):
     prompt_name: str = ""
     trouble: str = ""
     history: int = 0
+    by: str = ""
 
     def blobs(self) -> tuple[str, ...]:
         return (self.transcript, self.prompt)
@@ -178,7 +180,8 @@ class TurnEnded(Event):
     """A turn came to its uniform result. `reply` is what the user is told (a supervised agent tells nobody).
 
     `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
-    confirmations and resolved calls that it took up. Stream: job:ID.
+    confirmations, resolved calls and persons' replies that it took up; `by` is the person whose reply it is, "" for the
+    agent's own. Stream: job:ID.
     """
 
     TYPE = "turn.ended"
@@ -194,6 +197,7 @@ class TurnEnded(Event):
     summary: str = ""
     reason: str = ""
     settled: tuple[str, ...] = ()
+    by: str = ""
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         return (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()

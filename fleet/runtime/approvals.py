@@ -9,7 +9,14 @@ from typing import Any
 from fleet.clock import iso, now_us
 from fleet.errors import InputError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
-from fleet.ledger.events import CallResolved, ConfirmationAsked, ConfirmationSettled, ToolReturned, TurnEnded
+from fleet.ledger.events import (
+    CallResolved,
+    ConfirmationAsked,
+    ConfirmationSettled,
+    ToolReturned,
+    TurnEnded,
+    TurnSetAside,
+)
 
 __all__ = ["Confirmation", "CutOffCall", "confirmations", "cut_off_calls", "resolve_call", "settle"]
 
@@ -110,7 +117,7 @@ def cut_off_calls(ledger: Ledger, job_id: str = "") -> Iterator[CutOffCall]:
                 (
                     each.event.thread_id
                     for each in ledger.read_stream(stored.stream, after=stored.version)
-                    if isinstance(each.event, TurnEnded)
+                    if isinstance(each.event, (TurnEnded, TurnSetAside))
                 ),
                 "",
             )

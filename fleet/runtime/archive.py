@@ -14,6 +14,8 @@ from fleet.ledger.events import (
     ConfirmationAsked,
     ConfirmationSettled,
     MessageDecided,
+    PersonReplied,
+    ThreadReleased,
     ToolReturned,
     TurnEnded,
     TurnStarted,
@@ -72,7 +74,7 @@ def _left_to_do(ledger: Ledger) -> set[str]:
         for stored in ledger.read(after=entry.seq - 1, upto=entry.seq):
             if isinstance(stored.event, MessageDecided):
                 left.add(stored.event.decision.job_id)
-            elif isinstance(stored.event, (ConfirmationSettled, CallResolved)):
+            elif isinstance(stored.event, (ConfirmationSettled, CallResolved, PersonReplied)):
                 left.add(stored.event.job_id)
     return left
 
@@ -86,7 +88,11 @@ def _settled(ledger: Ledger, message: str) -> bool:
 def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
     """The streams of a job's thread, if it is closed; else none."""
     ids = {job.removeprefix("job:")}
-    streams = [job]
+    takeover = f"takeover:thr_{job.removeprefix('job:job_')}"
+    persons = ledger.read_stream(takeover)
+    if persons and not isinstance(persons[-1].event, ThreadReleased):
+        return []
+    streams = [job, takeover] if persons else [job]
     result = ""
     for stored in ledger.read_stream(job):
         event = stored.event

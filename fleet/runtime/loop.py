@@ -25,7 +25,10 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageDropped,
     MessageRetried,
+    PersonReplied,
     ReplyRetried,
+    ThreadReleased,
+    ThreadTakenOver,
     TurnEnded,
 )
 from fleet.runtime.attempts import Attempts
@@ -84,7 +87,7 @@ class Loop:
             self._react_seldom(stored, event)
 
     def _react_seldom(self, stored: Stored, event: Event) -> None:
-        if isinstance(event, DispatchCancelled):
+        if isinstance(event, (DispatchCancelled, ThreadTakenOver)):
             if self.turns is not None:
                 self.turns.interrupt(event.job_id, stored.at)
         elif isinstance(event, AgentPaused):
@@ -95,7 +98,7 @@ class Loop:
             self.inbox.settled(event.message_id)
         elif isinstance(event, MessageDropped):
             self.inbox.drop(stored.user, event.message_id)
-        elif isinstance(event, (ConfirmationSettled, CallResolved)):
+        elif isinstance(event, (ConfirmationSettled, CallResolved, PersonReplied, ThreadReleased)):
             self._wake(event.job_id, stored.at)
         elif isinstance(event, MessageRetried) and event.job_id:
             self.inbox.touched(event.thread_id)

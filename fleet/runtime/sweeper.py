@@ -30,7 +30,14 @@ from fleet.agents.app import App
 from fleet.errors import LedgerError
 from fleet.ledger.base import Draft, Ledger, Pending
 from fleet.ledger.event import Queue
-from fleet.ledger.events import MessageDecided, MessageRetried, StuckFound
+from fleet.ledger.events import (
+    CallResolved,
+    ConfirmationSettled,
+    MessageDecided,
+    MessageRetried,
+    PersonReplied,
+    StuckFound,
+)
 from fleet.log import log
 from fleet.runtime.loop import Loop
 from fleet.settings import Settings
@@ -39,6 +46,7 @@ __all__ = ["Sweeper"]
 
 _STREAM = "sweeper"
 _QUEUES: tuple[Queue, ...] = ("inbox", "turns", "outbox")
+_OF_A_JOB = (MessageRetried, ConfirmationSettled, CallResolved, PersonReplied)
 _MOST = 1000  # entries of a queue looked at in one sweep, the oldest first
 _ANSWER_S = 5.0  # the loop answers in milliseconds; code that holds it up so long holds up everybody
 
@@ -132,7 +140,7 @@ class Sweeper:
         event = next(self._ledger.read(after=entry.seq - 1, upto=entry.seq)).event
         if isinstance(event, MessageDecided):
             return event.decision.job_id
-        return event.job_id if isinstance(event, MessageRetried) else ""
+        return event.job_id if isinstance(event, _OF_A_JOB) else ""
 
     def _settle(self, late: list[_Late], answered: threading.Event) -> None:
         """On the event loop: see what is done about each, and do what is not."""

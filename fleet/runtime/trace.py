@@ -17,6 +17,7 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageDropped,
     TurnEnded,
+    TurnSetAside,
 )
 from fleet.log import log
 
@@ -28,11 +29,11 @@ TRACES = {
     "dispatch.scheduled": "it is in the line of its thread's agent",
     "dispatch.completed": "it came to its end: answered, or dropped or called off before it was assigned",
     "dispatch.failed": "its turn failed or is blocked, or it ended as an error",
-    "dispatch.taken_over": "a person must decide, or another agent has the thread from here on",
+    "dispatch.taken_over": "a person must decide, or answers, or another agent has the thread from here on",
 }
 TRACED = (
     MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, TurnEnded.TYPE, MessageDead.TYPE,
-    MessageDropped.TYPE,
+    MessageDropped.TYPE, TurnSetAside.TYPE,
 )  # fmt: skip
 _SETTLED = {"drop": "dispatch.completed", "cancelled": "dispatch.completed", "error": "dispatch.failed",
             "human": "dispatch.taken_over"}  # fmt: skip
@@ -84,7 +85,13 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
     if isinstance(event, TurnEnded):
         name = "dispatch.completed" if event.result in ("success", "need_input") else "dispatch.failed"
         detail = f"{event.result}: {event.reason}" if event.reason else event.result
+        detail += f", answered by {event.by}" if event.by else ""
         return tuple(_trace(name, each, stored, detail, thread_id=event.thread_id) for each in event.message_ids)
+    if isinstance(event, TurnSetAside):
+        why = f"{event.by} answers in the agent's place"
+        return tuple(
+            _trace("dispatch.taken_over", each, stored, why, thread_id=event.thread_id) for each in event.message_ids
+        )
     if isinstance(event, MessageDead) and event.stage == "routing":
         return (_trace("dispatch.failed", event.message_id, stored, f"dead letter: {event.error}"),)
     if isinstance(event, MessageDropped):

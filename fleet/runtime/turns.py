@@ -60,7 +60,7 @@ class Turns:
         self._pump()
 
     def interrupt(self, job_id: str, rank: int) -> None:
-        """Something of the job was called off: it waits no longer for its model, and runs to end it."""
+        """Something of the job was called off, or a person took it over: it asks its model no more, and ends that."""
         self._worker.interrupt(job_id)
         self.wake(job_id, rank)
 
@@ -70,7 +70,10 @@ class Turns:
         return not self._slots
 
     def knows(self, job_id: str) -> bool:
-        """Whether the job runs, pauses, or waits for its turn to run."""
+        """Whether the job runs, pauses, waits for its turn to run, or a person answers in its place."""
+        job = self._root.jobs.get(job_id)
+        if job is not None and not has_work(job) and job.taken_over:
+            return True
         return job_id in self._busy or job_id in self._ready or any(job_id in each for each in self._aside.values())
 
     def drain(self) -> None:
@@ -107,7 +110,7 @@ class Turns:
             job_id, rank = taken
             agent = self._agent(job_id)
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
-            if agent in self._paused:
+            if agent in self._paused and self._root.jobs[job_id].said == "[]":
                 limit = 0
             if limit is None:
                 return job_id

@@ -7,7 +7,7 @@ import json
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
 
-__all__ = ["given_up", "turn_ended", "waiting_ids"]
+__all__ = ["given_up", "reply_id_of", "turn_ended", "waiting_ids"]
 
 
 def turn_ended(
@@ -21,7 +21,7 @@ def turn_ended(
         turn=job.turn,
         message_ids=tuple(job.turn_ids),
         result=result,
-        reply_id=_reply_id(job, job.turn),
+        reply_id=reply_id_of(job, job.turn),
         reply=reply,
         deliver=deliver,
         reason=reason,
@@ -41,7 +41,7 @@ def given_up(
     started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids)
     ended = TurnEnded(
         job_id=job.id, thread_id=thread.id, user=thread.user, turn=turn, message_ids=ids, result="failed",
-        reply_id=_reply_id(job, turn), reply=reply, deliver=deliver, reason=reason, settled=settled,
+        reply_id=reply_id_of(job, turn), reply=reply, deliver=deliver, reason=reason, settled=settled,
     )  # fmt: skip
     return (started, ended)
 
@@ -51,5 +51,6 @@ def waiting_ids(job: JobRecord) -> tuple[str, ...]:
     return tuple(json.loads(entry)["id"] for entry in list(job.waiting))
 
 
-def _reply_id(job: JobRecord, turn: int) -> str:
+def reply_id_of(job: JobRecord, turn: int) -> str:
+    """The id of the reply that a turn of the job ends with."""
     return f"rep_{job.id.removeprefix('job_')}.{turn}"

@@ -22,7 +22,8 @@ from fleet.clock import now, now_us
 from fleet.errors import GraphError, ModelError, StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
-from fleet.graph.turns import has_work, unanswered_calls
+from fleet.graph.tail import unanswered_calls
+from fleet.graph.turns import has_work
 from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
     ConfirmationSettled,
@@ -44,6 +45,7 @@ from fleet.workers.budget import breach_of, policies_of, time_left_s
 from fleet.workers.confirm import open_questions, verdicts, words_for
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
 from fleet.workers.ending import given_up, turn_ended, waiting_ids
+from fleet.workers.persons import set_aside, spoken
 from fleet.workers.recorded import answered_by, is_cancelled, last_answer
 from fleet.workers.toolbox import CutOff, Toolbox
 
@@ -98,6 +100,8 @@ class Worker:
         if owner != job.agent and not job.open:  # its thread was handed over
             over = JobHandedOver(job_id=job.id, thread_id=job.thread, before=job.agent, agent=owner)
             await self._record(job, over)
+        if await self._stand_back(job):
+            return
         if job.agent not in self._roles:  # the code no longer declares it
             retired = f"agent {job.agent} is retired"
             await self._record(job, *given_up(job, self._root.threads[job.thread], retired))
@@ -113,7 +117,7 @@ class Worker:
             await self._start(job)
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
         await self._call_off(job)  # it may have come while the turn's beginning was recorded
-        while job.open:
+        while not await self._stand_back(job) and job.open:
             await self._step(job, transcript)
             await self._call_off(job)
 
@@ -123,7 +127,7 @@ class Worker:
         return away if away and self._root.task_agents[role].paused else ""
 
     def interrupt(self, job_id: str) -> None:
-        """Wait no longer for the model that a job is asking: something of it was called off."""
+        """Wait no longer for the model that a job is asking: it was called off, or a person answers in its place."""
         if asked := self._asked.get(job_id):
             asked.cancel()
 
@@ -141,6 +145,30 @@ class Worker:
                 }
             )
             await self._record(job, ended)
+
+    async def _stand_back(self, job: JobRecord) -> bool:
+        """Give the user what a person says in the model's place; whether such a person has the thread."""
+        if not job.taken_over and job.said == "[]":
+            return False
+        await self._call_off(job)
+        if job.open:
+            await self._finish_begun(job)
+            texts = [self._accepted(message_id).text for message_id in job.turn_ids]
+            await self._record(job, set_aside(job, self._root.threads[job.thread], texts))
+        while job.said != "[]":
+            deliver = self.delivers.get(job.agent, False)
+            await self._record(job, *spoken(job, self._root.threads[job.thread], deliver=deliver))
+        return bool(job.taken_over)
+
+    async def _finish_begun(self, job: JobRecord) -> None:
+        """Bring the calls that a crash cut off to the end that they can have, before their turn is set aside."""
+        if job.agent not in self._roles:
+            return
+        for call_id in unanswered_calls(job):
+            if call_id in list(job.intended):
+                await self._toolbox.call(job, next(b for b in last_answer(job) if b.get("id") == call_id))
+        if len(job.intended) and job.settled != "[]":
+            await self._toolbox.take_up(job)
 
     async def _start(self, job: JobRecord) -> None:
         ids = waiting_ids(job)
@@ -280,7 +308,7 @@ class Worker:
 
     def _end(self, job: JobRecord, result: TurnResult, reply: str, reason: str = "") -> TurnEnded:
         thread = self._root.threads[job.thread]
-        return turn_ended(job, thread, result, reply, deliver=self.delivers[job.agent], reason=reason)
+        return turn_ended(job, thread, result, reply, deliver=self.delivers.get(job.agent, False), reason=reason)
 
     def _user(self, job: JobRecord) -> str:
         return self._root.threads[job.thread].user

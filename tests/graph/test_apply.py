@@ -10,7 +10,7 @@ from fleet.errors import GraphError
 from fleet.graph.apply import apply
 from fleet.graph.recent import recent_ids
 from fleet.graph.records import RECENT_KEPT, TAIL_KEPT
-from fleet.graph.turns import unanswered_calls
+from fleet.graph.tail import unanswered_calls
 from fleet.ledger.base import Stored
 from fleet.ledger.events import Decision, FleetStarted, ReplyFailed
 

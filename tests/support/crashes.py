@@ -18,6 +18,7 @@ from fleet.ledger.events import (
     ConfirmationSettled,
     MessageAccepted,
     MessageDecided,
+    PersonReplied,
     ReplyDelivered,
     ReplyFailed,
     ToolReturned,
@@ -87,7 +88,7 @@ def look(ledger: Ledger, said: Mapping[str, Sequence[str]], *, over: bool) -> Ta
                 routed.setdefault(event.decision.thread_id, []).append(event.message_id)
         elif isinstance(event, ConfirmationSettled):
             said_so.append(event.confirm_id)
-        elif isinstance(event, CallResolved):
+        elif isinstance(event, (CallResolved, PersonReplied)):
             said_so.append(event.key)
         elif isinstance(event, TurnStarted):
             started.append(f"{event.job_id} turn {event.turn}")
