@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fleet.audit.inert import visible
+from fleet.audit.picture import picture
 from fleet.audit.stats import STAGES, Stats
-from fleet.audit.whole_file import whole_file
-from fleet.errors import ConfigError, InputError
 
-__all__ = ["check_chart", "draw"]
+__all__ = ["draw"]
 
-_ENDINGS = ("png", "svg")
 _KINDS = (("dispatch_to", "continued"), ("start_new_thread", "new"), ("drop", "dropped"), ("error", "error"),
           ("human", "left to a person"))  # fmt: skip
 _MODELS = 7  # drawn by name; the cheaper ones together
@@ -23,25 +20,9 @@ _MS = 1_000
 _ROOM = 1.3  # above the tallest bar, for the legend
 
 
-def check_chart(path: Path) -> None:
-    """Raises: InputError if the file's name ends with no picture's; ConfigError without the extra."""
-    if path.suffix.removeprefix(".").lower() not in _ENDINGS:
-        raise InputError(f"{path}: a chart's file ends with .png or .svg")
-    if find_spec("matplotlib") is None:
-        raise ConfigError("a chart needs matplotlib: install the extra `plot` (pip install 'fleet-runtime[plot]')")
-
-
 def draw(found: Stats, path: Path) -> None:
-    """Draw the stats into a file, whole or not at all; the same stats give the same picture.
-
-    Raises: InputError, ConfigError as `check_chart`; InputError if the file cannot be written.
-    """
-    check_chart(path)
-    matplotlib: Any = import_module("matplotlib")
-    pictures: Any = import_module("matplotlib.figure")
-    settings = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "fleet", "font.size": 9}
-    with matplotlib.rc_context(settings), whole_file(path) as file:
-        figure = pictures.Figure(figsize=(12, 8), layout="constrained")
+    """Draw the stats into a file, whole or not at all; the same stats give the same picture. Raises: as `picture`."""
+    with picture(path, (12, 8)) as figure:
         (volumes, rates), (latency, costs) = figure.subplots(2, 2)
         days = [date.fromisoformat(each) for each in found.days]
         _volumes(volumes, found, days)
@@ -50,8 +31,6 @@ def draw(found: Stats, path: Path) -> None:
         _costs(costs, found, days)
         for axes in (volumes, rates, costs):
             _dates(axes, days)
-        ending = path.suffix.removeprefix(".").lower()
-        figure.savefig(file, format=ending, dpi=120, metadata={"Date": None} if ending == "svg" else None)
 
 
 def _volumes(axes: Any, found: Stats, days: list[date]) -> None:

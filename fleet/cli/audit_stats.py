@@ -28,9 +28,10 @@ def stats_(wanted: Filter, plot: Path | None, as_json: bool, home: Path | None) 
     about decisions. Memory does not grow with the ledger; a worker may run meanwhile.
     """
     if plot is not None:
-        from fleet.audit.chart import check_chart, draw
+        from fleet.audit.chart import draw
+        from fleet.audit.picture import check_picture
 
-        check_chart(plot)  # before a long ledger is read for nothing
+        check_picture(plot)  # before a long ledger is read for nothing
     with reading(home) as ledger:
         found = stats(ledger, wanted)
     if plot is not None:

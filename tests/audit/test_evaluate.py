@@ -12,6 +12,7 @@ from fleet import Settings
 from fleet.audit.cases import CONVERSATION, Case
 from fleet.audit.evaluate import decider_for, evaluate
 from fleet.audit.scoring import Outcome, Score
+from fleet.audit.significance import wilson
 from fleet.errors import ConfigError, ModelError, ModelUnavailableError
 from fleet.llm.base import Request
 from fleet.llm.scripted import ScriptedModel
@@ -158,7 +159,9 @@ def test_a_role_that_cannot_be_one() -> None:
 def test_the_json_of_a_score() -> None:
     outcomes = [
         Outcome("a", ("s",), True, None, True, False, 1000),
-        Outcome("b", (), False, False, False, True, 3000),
+        Outcome(
+            "b", (), False, False, False, True, 3000, wanted="new clerk", chosen="no valid answer", message="Hello"
+        ),
         Outcome("c", (), True, True, True, False, 2000),
     ]
     assert Score.of(outcomes).as_dict() == {
@@ -166,7 +169,17 @@ def test_the_json_of_a_score() -> None:
         "action_accuracy": 2 / 3,
         "agent_accuracy_given_new": 0.5,
         "joint_accuracy": 2 / 3,
-        "strata": {"s": {"n": 1, "joint_accuracy": 1.0}},
+        "joint_interval": list(wilson(2, 3)),
+        "strata": {"s": {"n": 1, "joint_accuracy": 1.0, "interval": list(wilson(1, 1))}},
+        "calibration": None,
+        "confusions": [
+            {
+                "wanted": "new clerk",
+                "chosen": "no valid answer",
+                "n": 1,
+                "worst": [{"id": "b", "message": "Hello", "confidence": None}],
+            }
+        ],
         "invalid_answers": 1,
         "latency_ms": {"p50": 2.0, "p95": 3.0},
     }

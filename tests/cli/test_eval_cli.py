@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from support.claude import KEY
 from support.messages_server import MessagesServer, error, text
 
+from fleet.audit.significance import wilson
 from fleet.cli.main import fleet
 
 DATA = Path(__file__).parents[1] / "data"
@@ -24,7 +26,10 @@ KEYS = [
     "action_accuracy",
     "agent_accuracy_given_new",
     "joint_accuracy",
+    "joint_interval",
     "strata",
+    "calibration",
+    "confusions",
     "invalid_answers",
     "latency_ms",
 ]
@@ -59,6 +64,16 @@ def test_json_is_exactly_one_object(evaluate: Run) -> None:
     assert {name: each["n"] for name, each in found["strata"].items()} == {
         name: strata.count(name) for name in set(strata)
     }
+    low, high = found["joint_interval"]
+    assert low < found["joint_accuracy"] < high
+    assert all(each["interval"] == list(wilson(round(each["joint_accuracy"] * each["n"]), each["n"]))
+               for each in found["strata"].values())  # fmt: skip
+    assert found["calibration"]["n"] == 60
+    assert 0 < found["calibration"]["expected_error"] < 0.5
+    assert sum(each["n"] for each in found["confusions"]) == round(60 * (1 - found["joint_accuracy"]))
+    said = {json.loads(line)["id"]: json.loads(line)["message"] for line in CASES.read_text("utf-8").splitlines()}
+    worst = [case for each in found["confusions"] for case in each["worst"]]
+    assert all(said[case["id"]] == case["message"] for case in worst)
     assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
 
 
@@ -79,9 +94,52 @@ def test_the_page_shows_the_whole_and_the_strata(evaluate: Run) -> None:
     assert lines[0] == "offline:router on labelled cases"
     assert lines[1].split() == ["cases", "7"]
     assert lines[2].startswith("joint accuracy")
-    assert lines[2].endswith(" %")
-    assert any(line.split() == ["stratum", "cases", "joint", "accuracy"] for line in lines)
+    assert re.search(r"\d %  \d+\.\d to \d+\.\d %$", lines[2])
+    assert any(line.split() == ["stratum", "cases", "joint", "accuracy", "95", "%", "interval"] for line in lines)
     assert any(line.startswith("billing ") for line in lines)
+
+
+def test_the_worst_confusions_are_inert_and_bounded(evaluate: Run, tmp_path: Path) -> None:
+    case = {
+        "id": "evil", "now": "2026-03-10T15:00:00Z", "message": "Thanks\x1b[31m, bye\n" + "x" * 900,
+        "threads": [{"id": "t", "latest_activity_at": "2026-03-10T14:59:00Z", "last_assistant_message": "Done?"}],
+        "gold": {"action": "new", "agent": None},
+    }  # fmt: skip
+    path = tmp_path / "cases.jsonl"
+    path.write_text("".join(json.dumps(case | {"id": f"evil{number}"}) + "\n" for number in range(4)))
+    result = evaluate(path, "--prior", "0.99")
+    lines = result.stdout.splitlines()
+    at = lines.index("worst confusions")
+    assert lines[at + 1] == "4 × new → continue"
+    shown = " ".join(" ".join(lines[at + 2 :]).split())
+    assert shown.count('"Thanks\\u001b[31m, bye\\nxxx') == 3
+    assert "more characters (evil0, sure to" in shown
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_a_chart_of_the_score(evaluate: Run, tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / f"score.{ending}"
+    result = evaluate(CASES, "--agents", AGENTS, "--limit", "12", "--plot", file, "--json")
+    assert (result.exit_code, result.stderr) == (0, f"drawn in {file}\n")
+    found = json.loads(result.stdout)
+    drawn = file.read_bytes()
+    assert list(tmp_path.iterdir()) == [file]
+    if ending == "png":
+        assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
+        return
+    said = set(re.findall(r">([^<>]+)</text>", drawn.decode()))
+    error = found["calibration"]["expected_error"]
+    assert {
+        "offline:router on 12 labelled cases", f"expected calibration error {error:.3f}", "all (12)", "billing (10)",
+    } <= said  # fmt: skip
+
+
+def test_a_chart_is_refused_before_anything_is_asked(evaluate: Run, tmp_path: Path) -> None:
+    result = evaluate(CASES, "--agents", AGENTS, "--plot", tmp_path / "a.pdf")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"fleet: {tmp_path / 'a.pdf'}: a chart's file ends with .png or .svg\n"
 
 
 def test_agents_beside_compressed_cases(evaluate: Run, tmp_path: Path) -> None:
