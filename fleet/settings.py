@@ -71,6 +71,7 @@ ROWS = (
     Row("worker_max_tokens", 4096, "tokens", "Room for one answer of a worker, thinking included."),
     Row("model_timeout_s", 60.0, "seconds", "Longest wait for one model call, the client's own retries included."),
     Row("model_retries", 2, "retries", "How often the provider's client tries again after 408, 409, 429 and 5xx."),
+    Row("prices", "", "file", "Your own prices of models, TOML or JSON, over the list prices; counted from then on."),
     Row("tool_timeout_s", 60.0, "seconds", "Longest run of one tool call."),
     Row("turn_timeout_s", 900.0, "seconds", "Longest turn; it ends before its next model call, as failed."),
     Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
@@ -133,6 +134,7 @@ class Settings:
     worker_max_tokens: int = 4096
     model_timeout_s: float = 60.0
     model_retries: int = 2
+    prices: str = ""
     tool_timeout_s: float = 60.0
     turn_timeout_s: float = 900.0
     confirm_s: float = 3600.0

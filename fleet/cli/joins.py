@@ -13,6 +13,8 @@ from fleet.agents.catalog import Catalog, Definition
 from fleet.cli.dry_run import route_problems, work_problems
 from fleet.cli.verbs import calls_in, parameters_of, problems_in, snippets_of
 from fleet.errors import FleetError
+from fleet.llm.price_file import read_prices
+from fleet.llm.prices import AS_OF
 from fleet.llm.registry import default_model, resolve_model
 from fleet.prompting.examples import examples_of
 from fleet.prompting.prompts import default_prompt, render_prompt
@@ -168,9 +170,18 @@ def _models(app: App, settings: Settings) -> Iterator[Finding]:
         del chosen["router"], chosen["fallback"]
     elif chosen["fallback"] == "none":
         del chosen["fallback"]
+    yield Finding("models", "prices", True, _priced(settings))  # noqa: FBT003
     for name in dict.fromkeys(chosen.values()):
         users = ", ".join(who for who, model in chosen.items() if model == name)
         yield _finding("models", name or "(none)", _raised(lambda name=name: _resolve(name, settings)), f"for {users}")  # type: ignore[misc]
+
+
+def _priced(settings: Settings) -> str:
+    """Of when the prices are that costs are counted with."""
+    if not settings.prices:
+        return f"list prices of {AS_OF}"
+    own = read_prices(Path(settings.prices))
+    return f"list prices of {AS_OF}, and {settings.prices} of {own.as_of} for {', '.join(own.prices)}"
 
 
 def _resolve(name: str, settings: Settings) -> None:

@@ -67,6 +67,10 @@ def redact_option(fn: F) -> F:
 def load_settings(home: Path | None, **given: Any) -> Settings:
     """The settings of the environment, with what the command line gave over them; log lines are as they say."""
     settings = Settings.load(home=home, **given)
+    if settings.prices:
+        from fleet.llm.price_file import use_prices  # most do without
+
+        use_prices(settings.prices)
     if settings.log_redact:
         from fleet.audit.redacted import redact_logs  # its rules take time to compile
 

@@ -2,8 +2,8 @@
 
 Source: https://platform.claude.com/docs/en/about-claude/pricing and the models' own pages there. Cache writes are
 those of the 5-minute cache, the only one that fleet asks for. Batches, one-hour caches and server tools are not in
-the table. Prices change and contracts differ: an application may replace or add a row at its start,
-`PRICES["claude-haiku-5-5"] = Price(0.08, 0.4, 0.1, 0.008)`. What was recorded before stays as it was.
+the table. Prices change and contracts differ: the setting `prices` names a file whose rows replace these or come to
+them. What was recorded before stays as it was.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fleet.agents.agent import Agent
 from fleet.agents.app import App
 from fleet.llm.base import Model
+from fleet.llm.price_file import use_prices
 from fleet.llm.registry import default_model, resolve_model
 from fleet.settings import Settings
 
@@ -20,6 +21,7 @@ class Models:
     """
 
     def __init__(self, app: App, settings: Settings, given: dict[str, Model] | None = None) -> None:
+        use_prices(settings.prices)
         self._models: dict[str, Model] = dict(given or {})
         self._settings = settings
         router = app.dispatcher.model or default_model("route", settings)
