@@ -155,8 +155,9 @@ def tool(fn: F | None = None, **options: Any) -> F | Callable[[F], F]:
     """
 
     def mark(f: F) -> F:
-        f.__fleet_tool__ = _Declared(**options)  # type: ignore[attr-defined]
-        Tool.of(f)
+        declared = _Declared(**options)
+        _build(f, declared)  # what is wrong with it is said at once, and it is no tool then
+        f.__fleet_tool__ = declared  # type: ignore[attr-defined]
         return f
 
     return mark if fn is None else mark(fn)

@@ -26,7 +26,7 @@ def test_each_piped_line_is_answered_before_the_next_and_commands_are_no_message
         "→ new thread thr_",
         "Which day would suit you instead?",
         "→ continues thr_",
-        "Shall I submit this request?",
+        "Shall I submit this request",
         "need_input         2",
         '"Friday is better"',
         "/threads      what you",

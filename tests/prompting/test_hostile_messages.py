@@ -14,6 +14,7 @@ from fleet.agents.catalog import DEFAULT_DISPATCHER_WARMUP, DEFAULT_WORKER_WARMU
 from fleet.ledger.events import MessageAccepted
 from fleet.llm.offline.printed import read_printed
 from fleet.prompting.quote import Untrusted, quote
+from fleet.prompting.views import JobView
 from fleet.routing.shown import show, show_plain
 from fleet.runtime.load import load_catalog
 from fleet.workers.conversation import messages_for, warm_up
@@ -147,6 +148,7 @@ def test_no_message_forges_a_line_of_a_workers_request(code):
             {},
             messages=[message],
             thread=thread(0, name=Untrusted(text)),
+            job=JobView("job_1", "helper", {"order": Untrusted(text)}),
             example=None,
             now=NOW,
         )

@@ -136,11 +136,15 @@ async def test_start_fleet_cancelled_drains_too(tmp_path):
 
 async def test_max_concurrency_counts_beside_settings(tmp_path):
     most = now = answers = 0
+    pair = asyncio.Event()
 
     async def work(request):
         nonlocal most, now, answers
         now += 1
         most = max(most, now)
+        if now == 2:
+            pair.set()
+        await asyncio.wait_for(pair.wait(), 60)  # the first waits for the second, however busy the machine is
         await asyncio.sleep(0.01)
         now -= 1
         answers += 1

@@ -156,7 +156,7 @@ async def test_what_a_user_dispatches_counts_for_the_users_quota(tmp_path):
     [
         (None, "a grant is needed: Authorization: Bearer TOKEN"),
         ("nonsense", "the token is not one of ours"),
-        (Issuer(Settings(token_secret=SECRET, token_audience="x")).sign(OPERATOR, 60), "somebody else's audience"),
+        (Issuer(Settings(token_secret=SECRET, token_audience="x")).sign(OPERATOR, 86_400), "somebody else's audience"),
     ],
 )
 async def test_without_a_good_token_nothing_is_told(tmp_path, token, words):
