@@ -213,6 +213,8 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
     first += f", answered by {name(ended.by)} in the agent's place" if ended.by else ""
     if not ended.reply_id or not ended.reply:
         return state, f"{first}; nothing was replied."
+    if ended.then:
+        return state, f"{first}; the result went on to the workflow's next step, {name(ended.then)}."
     if not ended.deliver:
         return state, f"{first}; the result is on record and goes to nobody."
     if followed.delivery is None:

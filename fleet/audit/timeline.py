@@ -176,7 +176,7 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
         elif isinstance(event, ev.TurnEnded):
             data = {"result": event.result, "reason": event.reason, "reply_id": event.reply_id, "reply": event.reply}
-            data |= {"deliver": event.deliver, "by": event.by}
+            data |= {"deliver": event.deliver, "by": event.by} | ({"then": event.then} if event.then else {})
             trouble = event.result in ("blocked", "failed")
             steps.append(Step(stored.at, stored.seq, event.TYPE, stored.at - began if began else None, data, trouble))
     return steps

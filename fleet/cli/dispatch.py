@@ -26,8 +26,9 @@ from fleet.cli.send import read_input
 from fleet.clock import iso
 from fleet.errors import FleetError, InputError
 from fleet.ledger.base import Ledger
-from fleet.ledger.events import AgentDeclared, AgentRetired, Assignment
+from fleet.ledger.events import AgentDeclared, AgentRetired
 from fleet.ledger.sqlite import SqliteLedger
+from fleet.runtime.asked import asked_for, roles_of
 from fleet.runtime.dispatches import Dispatch, DispatchState, again, cancel_now, dispatches, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Message, accept_now, check_message
@@ -47,7 +48,11 @@ def dispatch() -> None:
 
 
 @dispatch.command()
-@click.option("--agent", default="", metavar="ROLE", help="Who gets it [the thread's own agent].")
+@click.option("--agent", "agents", multiple=True, metavar="ROLE", help="Who gets it [the thread's own agent].")
+@click.option(
+    "--mode", type=click.Choice(["queue", "workflow"]), default="queue", show_default=True,
+    help="workflow: through several agents, each one's result the next one's input.",
+)  # fmt: skip
 @click.option("--user", required=True, help="Whose thread it is.")
 @click.option("--thread", default="", metavar="T", help="The thread that it continues, an id or its beginning.")
 @click.option("--new-thread", is_flag=True, help="Always a new thread [else the user's newest with this agent].")
@@ -62,10 +67,12 @@ def dispatch() -> None:
 @click.argument("text", default="")
 @click.pass_context
 def create(
-    ctx: click.Context, agent: str, user: str, thread: str, new_thread: bool, handoff: bool, name: str, metadata: str,
-    dispatch_id: str, wait: bool, by: str, home: Path | None, as_json: bool, text: str,
+    ctx: click.Context, agents: tuple[str, ...], mode: str, user: str, thread: str, new_thread: bool, handoff: bool,
+    name: str, metadata: str, dispatch_id: str, wait: bool, by: str, home: Path | None, as_json: bool, text: str,
 ) -> None:  # fmt: skip
     """Dispatch AGENT to a user's thread, with TEXT as the message; print the dispatch's id once it is durable.
+
+    With --mode workflow --agent is given several times: the work goes through them in that order.
 
     TEXT may be left out; `-` reads standard input. A worker carries it out, now or when it starts. With --wait the exit
     code is 1 if it ends as anything but success or need_input.
@@ -73,12 +80,15 @@ def create(
     settings = load_settings(home)
     if text == "-":
         text = read_input(settings.max_message_bytes)
-    asked = Assignment(
-        agent=agent, thread_id=thread, new_thread=new_thread, handoff=handoff, name=name, by=by.strip() or who()
-    )
+    if handoff and mode == "workflow":
+        raise InputError("a workflow is no handoff; nothing was sent")
+    asked = asked_for(
+        agents, "handoff" if handoff else mode, thread_id=thread, new_thread=new_thread, name=name,
+        by=by.strip() or who(),
+    )  # fmt: skip
     message = Message(user, text, dispatch_id, metadata=_object(metadata), dispatch=asked)
     check_message(message, settings.max_message_bytes)
-    made = _sent(settings, message, agent, thread)
+    made = _sent(settings, message, thread)
     _tell(ctx, settings, made, as_json=as_json, wait=wait)
 
 
@@ -145,7 +155,7 @@ def retry(ctx: click.Context, dispatch_id: str, wait: bool, by: str, home: Path 
     settings = load_settings(home)
     with Home(settings.home).read_ledger() as ledger:
         message = again(ledger, dispatch_id, by=by.strip() or who())
-    _tell(ctx, settings, _sent(settings, message, "", ""), as_json=as_json, wait=wait)
+    _tell(ctx, settings, _sent(settings, message, ""), as_json=as_json, wait=wait)
 
 
 @dispatch.command()
@@ -209,12 +219,12 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _sent(settings: Settings, message: Message, agent: str, thread: str) -> Dispatch:
+def _sent(settings: Settings, message: Message, thread: str) -> Dispatch:
     """Make the dispatch durable; a role or thread that the home does not know is refused before."""
     Room(settings.home, settings.disk_reserve_mb).check()
     with Home(settings.home).open_ledger() as ledger:
-        if agent:
-            _check_role(ledger, agent)
+        for role in roles_of(message.dispatch):
+            _check_role(ledger, role)
         if thread and message.dispatch is not None:
             found = find_thread(ledger, thread)
             message = _with(message, thread_id=found)
@@ -276,7 +286,14 @@ def _print(found: Dispatch, *, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(ratio=1)
-    for label, value in found.as_dict().items():
+    told = found.as_dict()
+    steps = told.pop("steps")
+    told["workflow"] = " → ".join(found.workflow)
+    told |= {
+        f"step {number}": "  ".join(filter(None, (each["agent"], each["state"], each["id"], each["reason"])))
+        for number, each in enumerate(steps, 1)
+    }
+    for label, value in told.items():
         if value:
             shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
             table.add_row(label, data(shown))

@@ -59,7 +59,9 @@ def decision_page(decision: Decision) -> RenderableType:
 def reply_page(ended: TurnEnded, agent: str) -> RenderableType:
     """What came of a turn: the reply, or a supervised agent's result, which goes to whoever supervises it."""
     head = data(f"{agent}:", "green")
-    if not ended.deliver and ended.reply:
+    if ended.then:
+        head.append(" a result for the workflow's next step", "dim")
+    elif not ended.deliver and ended.reply:
         head.append(" a result for its supervisor; the user is not written to", "dim")
     if ended.result not in ("success", "need_input"):
         head.append_text(Text.assemble(" ", data(f"{ended.result}: {ended.reason}", "red")))

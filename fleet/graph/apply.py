@@ -23,6 +23,7 @@ from fleet.graph.records import (
     ThreadRecord,
     UserRecord,
 )
+from fleet.graph.steps import begin_step, reopen_step
 from fleet.graph.summary import extend_summary
 from fleet.graph.tail import job_of
 from fleet.graph.turns import TURNS, use
@@ -138,6 +139,8 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
             thread.agent = decision.agent
     if decision.metadata:
         job.metadata = json.dumps(decision.metadata, ensure_ascii=False)
+    if decision.then:
+        begin_step(job, event.message_id, decision.then)
     thread.summary = extend_summary(thread.summary, thread.last_assistant_message, event.text)
     thread.latest_activity_at = stored.at
     thread.messages += 1
@@ -147,7 +150,9 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
 
 def _retried(root: LivingRoot, stored: Stored, event: ev.MessageRetried) -> None:
     if event.job_id:
-        _wait(root.threads[event.thread_id], job_of(root, event.job_id), event.message_id, event.text)
+        job = job_of(root, event.job_id)
+        reopen_step(job, event.message_id)
+        _wait(root.threads[event.thread_id], job, event.message_id, event.text)
 
 
 def _wait(thread: ThreadRecord, job: JobRecord, message_id: str, text: str) -> None:

@@ -98,6 +98,8 @@ class JobRecord:
     `taken_over` is who answers in its place, "" for nobody; `said` is what they have said and no turn has given to the
     user, as JSON, with the ids of the messages that it answers.
     `tokens` and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's.
+    `step` is "" or, for a step of a workflow, a JSON object: the `message` that it began with, the next step's in
+    `then`, and whether it is `open`.
     """
 
     version: int = 0
@@ -118,6 +120,7 @@ class JobRecord:
     turn_steps: int = 0
     stop_reason: str = ""
     metadata: str = ""
+    step: str = ""
 
     def __init__(self, id: str, thread: str, agent: str, example: int | None) -> None:  # noqa: A002
         self.id = id

@@ -9,6 +9,7 @@ from typing import Any
 from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
 from fleet.graph.records import DAY_US, JobRecord, UserRecord
+from fleet.graph.steps import end_step
 from fleet.graph.tail import job_of, not_run, result, say
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
@@ -112,6 +113,8 @@ def _cancelled(root: LivingRoot, stored: Stored, event: ev.DispatchCancelled) ->
     open_ids = [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]
     if event.message_id in open_ids:
         job.cancelled.append(json.dumps({"id": event.message_id, "reason": event.reason}, ensure_ascii=False))
+    else:  # its turn asked something, and waits for the user
+        end_step(job, event.message_id)
 
 
 def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
@@ -120,6 +123,8 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in event.message_ids]
         if not any(each in event.message_ids for each in list(job.turn_ids)):  # called off before a turn took it up
             job.waiting = [entry for entry in job.waiting if json.loads(entry)["id"] not in event.message_ids]
+            for message_id in event.message_ids:
+                end_step(job, message_id)
             if not job.open:
                 job.status = event.result
                 thread.status = "working" if len(job.waiting) else event.result
@@ -133,6 +138,8 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         job.tail.pop()
         say(job, {"role": "assistant", "content": [*last["content"], told]})
     job.open = False
+    if event.then or not (event.result == "need_input" or event.by):
+        end_step(job)
     job.turn_settled = "[]"
     if event.settled:
         job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fleet.ledger.decision import Record
 
-__all__ = ["Assignment"]
+__all__ = ["STEP", "Assignment"]
+
+STEP = ".step"  # an id that ends so, and in a number, is of a workflow's step
 
 
 class Assignment(Record):
@@ -15,6 +17,8 @@ class Assignment(Record):
     `handoff` the thread goes over to `agent`, its history with it. `key` names the user's thread of the agent as a
     gate's does; `name` is for a thread that it starts; `by` says who asked, `by_user` that it was the
     user, whose quota it then counts for; `retry_of` is the dispatch that this one tries again.
+    `workflow` has the roles that the work goes through, each one's result the next one's input, each in a new thread;
+    this is its `step`, counted from 1, of the dispatch `step_of` ("": this one, its first step).
     """
 
     agent: str = ""
@@ -26,3 +30,12 @@ class Assignment(Record):
     by: str = ""
     by_user: bool = False
     retry_of: str = ""
+    workflow: tuple[str, ...] = ()
+    step_of: str = ""
+    step: int = 1
+
+    def then(self, message_id: str) -> str:
+        """The id of the message that the workflow's next step begins with; "" if there is none after this one."""
+        if self.step >= len(self.workflow):
+            return ""
+        return f"{self.step_of or message_id}{STEP}{self.step + 1}"

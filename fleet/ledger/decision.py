@@ -59,7 +59,8 @@ class Decision(Record):
     names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
     model, parse) to its duration. Where an explicit dispatch decided, `gate` is who asked for it, `gate_reason` why it
     was refused or called off, `metadata` what its job is given; where policy refused, `gate` is the limit.
-    With `handed_from` the thread was that agent's, and goes over to `agent`.
+    With `handed_from` the thread was that agent's, and goes over to `agent`. `then` is the id that the next step of a
+    workflow begins with, once the job's turn has ended well.
     """
 
     by: DecidedBy
@@ -68,6 +69,7 @@ class Decision(Record):
     job_id: str = ""
     agent: str = ""
     handed_from: str = ""
+    then: str = ""
     thread_index: int | None = None
     name: str = ""
     language: str = ""

@@ -8,7 +8,7 @@ from fleet.ledger.decision import Record
 
 __all__ = ["Event", "Queue"]
 
-Queue = Literal["inbox", "turns", "outbox", "dead", "undelivered"]
+Queue = Literal["inbox", "turns", "outbox", "dead", "undelivered", "steps"]
 
 
 class Event(Record):

@@ -5,8 +5,8 @@ An event's `TYPE` and its fields are for ever: adding a field with a default is 
 
 `opens` and `closes` tell the ledger which queue entries an event begins and ends (inbox: accepted and not yet
 decided; turns: routed and not yet answered; outbox: replies not yet delivered; dead: messages that failed too often;
-undelivered: replies that did), so that "what is left to do" is one small table, kept in the same transaction, however
-long the history is.
+undelivered: replies that did; steps: those of workflows that are to begin), so that "what is left to do" is one small
+table, kept in the same transaction, however long the history is.
 
 Times are integer microseconds since 1970 UTC, durations integer microseconds, money is US dollars.
 """

@@ -45,6 +45,9 @@ class DispatchRequested(MessageAccepted):
     TYPE = "dispatch.requested"
     assignment: Assignment
 
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return (("steps", self.message_id),) if self.assignment.step_of else ()
+
 
 class MessageDecided(Event):
     """The one decision about a message; what it amounts to is applied with it. Stream: message:ID.

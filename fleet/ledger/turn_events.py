@@ -181,7 +181,8 @@ class TurnEnded(Event):
 
     `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
     confirmations, resolved calls and persons' replies that it took up; `by` is the person whose reply it is, "" for the
-    agent's own. Stream: job:ID.
+    agent's own. With `then` the result is the input of a workflow's next step, which begins with the message of
+    that id. Stream: job:ID.
     """
 
     TYPE = "turn.ended"
@@ -198,9 +199,11 @@ class TurnEnded(Event):
     reason: str = ""
     settled: tuple[str, ...] = ()
     by: str = ""
+    then: str = ""
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
-        return (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()
+        reply: tuple[tuple[Queue, str], ...] = (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()
+        return (*reply, ("steps", self.then)) if self.then else reply
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
         return tuple(("turns", key) for key in (*self.message_ids, *self.settled))

@@ -20,7 +20,7 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
     """The decision about a dispatch; an error on record where it names a thread or agent that cannot take it."""
     base: dict[str, Any] = {
         "by": "dispatch", "gate": asked.by, "metadata": _plain(facts.message.metadata), "latency_us": latency,
-        "code_version": code_version,
+        "code_version": code_version, "then": asked.then(facts.message.id),
     }  # fmt: skip
     agent, known = asked.agent, facts.thread(asked.thread_id) if asked.thread_id else None
     trouble = ""
@@ -35,7 +35,7 @@ def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[st
     elif not facts.may(agent or (known.agent if known else "")):
         trouble = f"the message may not go to {agent or (known.agent if known else '')!r}"
     if trouble:
-        return Decided(Decision(outcome="error", gate_reason=trouble, **base | {"metadata": {}}))
+        return Decided(Decision(outcome="error", gate_reason=trouble, **base | {"metadata": {}, "then": ""}))
     key = keyed_thread(facts.owner, asked.key, agent) if asked.key else ""
     if key:
         known = facts.thread(f"thr_{key}")

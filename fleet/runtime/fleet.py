@@ -13,11 +13,12 @@ from fleet.agents.context import reducers
 from fleet.errors import FleetError, GraphError, InputError, TakenOverError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Stored
-from fleet.ledger.events import Assignment, FleetStarted
+from fleet.ledger.events import FleetStarted
 from fleet.llm.base import Model
 from fleet.log import log
 from fleet.routing.decider import Decider
 from fleet.runtime.announce import announce
+from fleet.runtime.asked import asked_for, roles_of
 from fleet.runtime.awaited import awaited
 from fleet.runtime.dispatches import Dispatch, find_dispatch
 from fleet.runtime.handover import new_graph_folder, remove_old_graphs
@@ -141,7 +142,7 @@ class Fleet:
         be routed twice, or before its agents are declared. What is not applied yet comes by `_others`.
         """
         applied = self._graph.root.applied
-        entries = [entry for queue in ("inbox", "turns", "outbox") for entry in self.ledger.pending(queue)]
+        entries = [entry for queue in ("inbox", "turns", "outbox", "steps") for entry in self.ledger.pending(queue)]
         seqs = sorted({entry.seq for entry in entries if entry.seq <= applied})
         if seqs:
             self._loop.attempts.recall(self.ledger, seqs[0])
@@ -223,7 +224,7 @@ class Fleet:
 
     async def dispatch(
         self,
-        agent: str = "",
+        agent: str | Sequence[str] = "",
         *,
         user: str,
         text: str = "",
@@ -233,24 +234,24 @@ class Fleet:
         metadata: Mapping[str, Any] | None = None,
         id: str = "",  # noqa: A002 - the message's own
         by: str = "application",
-        mode: Literal["queue", "sync", "handoff"] = "queue",
+        mode: Literal["queue", "sync", "handoff", "workflow"] = "queue",
     ) -> Dispatch:
         """Assign work to `agent` for `user` without a routing model: `Assignment` says where it goes.
 
         `metadata` reaches the worker as `job.metadata`; the same `id` again changes nothing. Returns the dispatch once
-        it is durable; with mode="sync" once it has ended; with "handoff" `thread` goes over to `agent`.
+        it is durable; with mode="sync" once it has ended; with "handoff" `thread` goes over to `agent`; "workflow" goes
+        through several agents, each one's result the next one's input, the last one's the user's reply.
         Raises: InputError for an agent that is not declared, or what intake refuses; InboxFullError; LedgerError.
         """
-        over = mode == "handoff"
-        asked = Assignment(agent=agent, thread_id=thread, new_thread=new_thread, handoff=over, name=name, by=by)
+        asked = asked_for(agent, mode, thread_id=thread, new_thread=new_thread, name=name, by=by)
         message = Message(user, text, id, metadata=metadata or {}, dispatch=asked)
         return await self.assign(message, wait=mode == "sync")
 
     async def assign(self, message: Message, *, wait: bool = False) -> Dispatch:
         """The same for a message that carries its `Assignment` already."""
-        agent = message.dispatch.agent if message.dispatch else ""
-        if agent and agent not in self._catalog.roles:
-            raise InputError(f"no agent {agent!r} is declared; there are {', '.join(self._catalog.roles)}")
+        for role in roles_of(message.dispatch):
+            if role not in self._catalog.roles:
+                raise InputError(f"no agent {role!r} is declared; there are {', '.join(self._catalog.roles)}")
         sent = await self.accept(message)
         if wait:
             await self.reply_to(sent.message_id)

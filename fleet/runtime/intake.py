@@ -18,6 +18,7 @@ from typing import Any
 
 from fleet.clock import now_us, to_us
 from fleet.errors import InboxFullError, InputError, LedgerError, StaleWriteError
+from fleet.ledger.assignment import STEP
 from fleet.ledger.base import Draft, Ledger
 from fleet.ledger.events import Assignment, DispatchRequested, Erased, MessageAccepted, MessageDecided
 
@@ -32,6 +33,7 @@ _HOW: dict[str, Any] = {
     "priority": 0,
     "not_before": 0,
 }  # what two sendings of one message may differ in
+_STEP_ID = re.compile(re.escape(STEP) + r"\d+$")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
@@ -185,6 +187,8 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     ):
         if not _is_line(value) or (needed and not value):
             raise InputError(f"a {what} is {int(needed)} to {_MAX_ID} printable characters; nothing was sent")
+    if _STEP_ID.search(message_id):
+        raise InputError(f"an id that ends in {STEP}N is of a workflow's step; nothing was sent")
     language = message.language.replace("_", "-")
     if language and not _LANGUAGE.fullmatch(language):  # warmups print it as it stands
         raise InputError("a language is a tag such as en, pt-BR or zh-Hant-TW; nothing was sent")
@@ -204,12 +208,15 @@ def _draft(message: Message, max_bytes: int) -> Draft:
 def _assignment(given: Assignment) -> Assignment:
     """The assignment, checked. Raises: InputError."""
     for what, value in (
-        ("role", given.agent), ("thread", given.thread_id), ("name", given.name), ("dispatch's author", given.by),
+        *(("role", role) for role in (given.agent, *given.workflow)), ("thread", given.thread_id),
+        ("name", given.name), ("dispatch's author", given.by),
     ):  # fmt: skip
         if not _is_line(value):
             raise InputError(f"a {what} is 0 to {_MAX_ID} printable characters; nothing was sent")
     if given.new_thread and given.thread_id:
         raise InputError("a dispatch goes to a thread or to a new one, not both; nothing was sent")
+    if given.workflow and (given.thread_id or given.handoff or given.agent != given.workflow[0]):
+        raise InputError("a workflow begins with its first agent, in a new thread; nothing was sent")
     if given.handoff and not (given.agent and given.thread_id):
         raise InputError("to hand a thread over takes the thread and an agent; nothing was sent")
     if not given.agent and not given.thread_id:

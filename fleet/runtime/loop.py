@@ -35,6 +35,7 @@ from fleet.runtime.attempts import Attempts
 from fleet.runtime.inbox import Inbox
 from fleet.runtime.lanes import rank_of
 from fleet.runtime.outbox import Outbox
+from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
@@ -45,7 +46,7 @@ __all__ = ["Loop"]
 class Loop:
     """Keeps the tasks of routing, turns and deliveries; `failed` is told what ends the fleet.
 
-    `inbox`, `outbox`, and `turns` where there is a worker, are set by whoever makes it.
+    `inbox`, `outbox`, `steps`, and `turns` where there is a worker, are set by whoever makes it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Loop:
         self._draining = asyncio.Event()
         self.inbox: Inbox
         self.outbox: Outbox
+        self.steps: Steps
         self.turns: Turns | None = None
 
     def react(self, stored: Stored) -> None:
@@ -81,6 +83,8 @@ class Loop:
                 self._wake(event.decision.job_id, rank_of(stored.at, event.priority, self._step_us))
         elif isinstance(event, TurnEnded):
             self.inbox.touched(event.thread_id)
+            if event.then:
+                self.spawn(self.steps.begin(event))
             if event.reply_id and event.deliver:
                 self.outbox.put(event, self._root.jobs[event.job_id].agent, 0)
         else:

@@ -14,6 +14,7 @@ from fleet.runtime.inbox import Inbox
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox
+from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
@@ -44,6 +45,7 @@ def parts(
         catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings
     )
     loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, loop.rest, stretches)
+    loop.steps = Steps(ledger, write)
     if models is not None:
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
         step_us = round(settings.priority_step_s * 1e6)

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from fleet.audit.explain import explain
 from fleet.errors import FleetError, GrantError, InboxFullError, InputError
-from fleet.ledger.events import Assignment
 from fleet.log import log
+from fleet.runtime.asked import asked_for, roles_of
 from fleet.runtime.dispatches import Dispatch, again, cancel_now, dispatches, find_dispatch
 from fleet.runtime.fleet import Fleet
 from fleet.runtime.intake import Message
@@ -32,7 +32,7 @@ _MOST = 200  # dispatches in one list
 _GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)
 _TOLD = ("by", "action", "agent", "thread_id", "thread_index", "name", "gate", "gate_reason", "fallback")
 _MESSAGE = {"text", "id", "user", "channel", "session_id", "language", "metadata", "wait"}
-_DISPATCH = {"agent", "text", "id", "user", "thread", "new_thread", "name", "metadata", "mode"}
+_DISPATCH = {"agent", "agents", "text", "id", "user", "thread", "new_thread", "name", "metadata", "mode"}
 
 
 class Api:
@@ -126,16 +126,14 @@ class Api:
 
     async def _create(self, request: web.Request) -> web.Response:
         grant, body = request[_GRANT], await _body(request, _DISPATCH)
-        agent, mode = _text(body, "agent"), _text(body, "mode") or "queue"
-        if agent and not grant.may(agent):
-            raise Forbidden(f"this grant may not dispatch {agent!r}; it may {', '.join(grant.roles)}")
-        if mode not in ("queue", "sync", "handoff"):
-            raise InputError(f"a dispatch's mode is queue, sync or handoff, not {mode!r}; nothing was sent")
-        asked = Assignment(
-            agent=agent, thread_id=_text(body, "thread"), new_thread=_flag(body, "new_thread"),
-            handoff=mode == "handoff", name=_text(body, "name"), by=f"grant {grant.id}",
-            by_user=not grant.operator,
+        mode = _text(body, "mode") or "queue"
+        asked = asked_for(
+            _agents(body), mode, thread_id=_text(body, "thread"), new_thread=_flag(body, "new_thread"),
+            name=_text(body, "name"), by=f"grant {grant.id}", by_user=not grant.operator,
         )  # fmt: skip
+        for role in roles_of(asked):
+            if not grant.may(role):
+                raise Forbidden(f"this grant may not dispatch {role!r}; it may {', '.join(grant.roles)}")
         message = Message(
             _user(grant, body), _text(body, "text"), _text(body, "id"), metadata=_object(body), dispatch=asked,
             roles=grant.roles,
@@ -172,8 +170,9 @@ class Api:
 
     async def _retry(self, request: web.Request) -> web.Response:
         found, grant = await self._own(request), request[_GRANT]
-        if not grant.may(found.agent):
-            raise Forbidden(f"this grant may not dispatch {found.agent!r}")
+        for role in found.workflow or (found.agent,):
+            if not grant.may(role):
+                raise Forbidden(f"this grant may not dispatch {role!r}")
         message = await asyncio.to_thread(partial(again, self._fleet.ledger, found.id, by=f"grant {grant.id}"))
         return await self._dispatched(message, wait=False)
 
@@ -227,6 +226,16 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     found = body.get(name, "")
     if not isinstance(found, str):
         raise InputError(f"{name} is a string; nothing was sent")
+    return found
+
+
+def _agents(body: Mapping[str, Any]) -> str | list[str]:
+    """The one agent, or the several of a workflow."""
+    if "agents" not in body:
+        return _text(body, "agent")
+    found = body["agents"]
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found) or body.get("agent"):
+        raise InputError("agents is a list of roles, in the place of agent; nothing was sent")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from fleet.graph.records import JobRecord, ThreadRecord
+from fleet.graph.steps import next_step
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
 
 __all__ = ["given_up", "reply_id_of", "turn_ended", "waiting_ids"]
@@ -13,7 +14,11 @@ __all__ = ["given_up", "reply_id_of", "turn_ended", "waiting_ids"]
 def turn_ended(
     job: JobRecord, thread: ThreadRecord, result: TurnResult, reply: str, *, deliver: bool, reason: str = ""
 ) -> TurnEnded:
-    """The end of the job's open turn. `reason` says why it was blocked or failed."""
+    """The end of the job's open turn. `reason` says why it was blocked or failed.
+
+    What a workflow's step before the last came to goes on to the next one, and not to the user.
+    """
+    then = next_step(job) if result == "success" else ""
     return TurnEnded(
         job_id=job.id,
         thread_id=thread.id,
@@ -23,7 +28,8 @@ def turn_ended(
         result=result,
         reply_id=reply_id_of(job, job.turn),
         reply=reply,
-        deliver=deliver,
+        deliver=deliver and not then,
+        then=then,
         reason=reason,
         settled=tuple(json.loads(job.turn_settled)),
     )

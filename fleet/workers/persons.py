@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 
 from fleet.graph.records import JobRecord, ThreadRecord
-from fleet.ledger.events import Event, TurnEnded, TurnSetAside, TurnStarted
+from fleet.graph.steps import next_step
+from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnSetAside, TurnStarted
 from fleet.workers.conversation import ends_in_question
 from fleet.workers.ending import reply_id_of, waiting_ids
 
@@ -29,9 +30,13 @@ def set_aside(job: JobRecord, thread: ThreadRecord, texts: Sequence[str]) -> Tur
 
 
 def spoken(job: JobRecord, thread: ThreadRecord, *, deliver: bool) -> tuple[Event, ...]:
-    """A turn without a model, for the first thing that a person has said and that no turn has given to the user."""
-    said = json.loads(job.said)[0]
-    turn, ids = job.turn + 1, tuple(each for each in waiting_ids(job) if each in said["answers"])
+    """A turn without a model, for the first thing that a person has said and that no turn has given to the user.
+
+    In a step of a workflow it is the step's result too, if nothing else waits for an answer.
+    """
+    said, waiting = json.loads(job.said)[0], waiting_ids(job)
+    turn, ids = job.turn + 1, tuple(each for each in waiting if each in said["answers"])
+    result: TurnResult = "need_input" if ends_in_question(said["text"]) else "success"
     started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids, by=said["by"])
     ended = TurnEnded(
         job_id=job.id,
@@ -39,11 +44,12 @@ def spoken(job: JobRecord, thread: ThreadRecord, *, deliver: bool) -> tuple[Even
         user=thread.user,
         turn=turn,
         message_ids=ids,
-        result="need_input" if ends_in_question(said["text"]) else "success",
+        result=result,
         reply_id=reply_id_of(job, turn),
         reply=said["text"],
         deliver=deliver,
         settled=(said["key"],),
         by=said["by"],
+        then=next_step(job) if result == "success" and ids == waiting else "",
     )
     return (started, ended)

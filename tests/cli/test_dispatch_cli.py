@@ -63,6 +63,10 @@ def test_create_list_and_show(home):
     ("arguments", "why"),
     [
         ((), "a dispatch needs an agent, or a thread; nothing was sent"),
+        (("--agent", "a", "--agent", "b"), "several agents are for a workflow, mode workflow; nothing was sent"),
+        (("--mode", "workflow"), "a workflow names its agents, in their order; nothing was sent"),
+        (("--mode", "workflow", "--agent", "a", "--handoff"), "a workflow is no handoff; nothing was sent"),
+        (("--agent", "a", "--id", "w.step2"), "an id that ends in .stepN is of a workflow's step; nothing was sent"),
         (("--agent", "a", "--metadata", "{"), "--metadata is not JSON: "),
         (("--agent", "a", "--metadata", "[1]"), '--metadata is a JSON object such as {"order": 7}; nothing was sent'),
         (("--agent", "a", "--thread", "thr_1"), "there is no thread 'thr_1'; `fleet threads list` shows them"),
@@ -134,3 +138,28 @@ def test_beside_a_worker_it_waits_for_the_end_and_knows_the_roles(home):
     assert [(each["by"], each["gate"]) for each in rows] == [("dispatch", getpass.getuser())] * 3
     with Home(home).read_ledger() as ledger:
         assert ledger.verify().ok
+
+
+def test_a_workflow_is_one_record_that_tells_where_it_stands(home):
+    roles = ("--agent", "information_retriever", "--agent", "sounding_board")
+    asked = (*roles, "--mode", "workflow", "--id", "w-1", "How do I get a ticket reimbursed?")
+    assert create(home, *asked).stdout == "w-1\n"
+    assert [each["agent"] for each in shown(home, "w-1")["steps"]] == ["information_retriever"]
+    with Running("worker", "--home", home) as worker:
+        worker.read_until("serving", err=True)
+        done = run("dispatch", "create", "--home", home, "--user", "ana", "--wait", *asked)
+        assert done.returncode == 0, done.stderr
+        assert "dispatch w-1 ended as success: step 2 of 2, sounding_board: the turn ended" in done.stderr
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
+    (one,) = listed(home)
+    assert (one["id"], one["workflow"]) == ("w-1", ["information_retriever", "sounding_board"])
+    assert one["reply"] == done.stdout.strip()
+    page = call("dispatch", "show", "--home", home, "w-1").stdout
+    assert "workflow      information_retriever → sounding_board\n" in page
+    assert "step 2        sounding_board success w-1.step2 the turn ended\n" in page
+    why = " ".join(call("why", "--home", home, "w-1.step2").stdout.split())
+    assert "workflow w-1 dispatched it" in why
+    assert refused(call("dispatch", "cancel", "--home", home, "w-1.step2")) == (
+        "w-1.step2 is a step of the workflow w-1; name that one"
+    )

@@ -18,6 +18,7 @@ from typing import Any
 POINTS: dict[str, Callable[[Callable[[], None]], None]] = {}
 FORGETTING: dict[str, Callable[[Callable[[], None]], None]] = {}
 ARCHIVING: dict[str, Callable[[Callable[[], None]], None]] = {}
+STEPS: dict[str, Callable[[Callable[[], None]], None]] = {}
 
 
 def main(point: str, count: str, *arguments: str) -> None:
@@ -29,7 +30,7 @@ def main(point: str, count: str, *arguments: str) -> None:
         if left == 0:
             (soon if point == "in a checkpoint" else now)()
 
-    (POINTS | FORGETTING | ARCHIVING)[point](passing)
+    (POINTS | FORGETTING | ARCHIVING | STEPS)[point](passing)
     from fleet.cli.main import main
 
     sys.argv = ["fleet", *arguments]
@@ -104,6 +105,20 @@ def _(passing: Callable[[], None]) -> None:
     from fleet.runtime.loop import Loop
 
     around(Loop, "react", before=lambda _, stored: isinstance(stored.event, MessageAccepted) and passing())
+
+
+@point("before a step begins", STEPS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime.steps import Steps
+
+    around(Steps, "begin", before=always(passing))
+
+
+@point("after a step began", STEPS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime.steps import Steps
+
+    around(Steps, "begin", after=always(passing))
 
 
 @point("after a model's answer")

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_points import POINTS
+from kill_points import POINTS, STEPS
 from support.commands import environment, run
 
-from fleet.ledger.events import DispatchRequested
+from fleet.ledger.events import DispatchRequested, TurnEnded
 from fleet.runtime.dispatches import dispatches, find_dispatch
 from fleet.runtime.home import Home
 
@@ -83,4 +83,38 @@ def test_no_kill_between_create_and_start_strands_a_dispatch(tmp_path):
         assert all(each.reason and each.metadata == {"order": 7} for each in found)
         assert len({each.thread_id for each in found}) == len(found)
         assert not any(ledger.pending_count(queue) for queue in ("inbox", "turns", "outbox"))
+        assert ledger.verify().ok
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", STEPS)
+def test_a_worker_killed_between_the_steps_of_a_workflow_neither_loses_nor_doubles_one(tmp_path, point):
+    home = tmp_path / "home"
+    made = run(
+        "dispatch", "create", "--home", home, "--user", "ana", "--id", "w-1", "--mode", "workflow",
+        "--agent", "information_retriever", "--agent", "information_retriever", "--agent", "sounding_board",
+        "How do I get a ticket reimbursed?",
+    )  # fmt: skip
+    assert (made.returncode, made.stdout) == (0, "w-1\n"), made.stderr
+    for _ in range(2):
+        worker = subprocess.run(
+            [sys.executable, HERE / "kill_points.py", point, "1", "worker", "--home", str(home)],
+            env=environment(), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert worker.returncode == -signal.SIGKILL, worker.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "fleet.cli", "worker", "--home", str(home)],
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as worker:  # fmt: skip
+        with Home(home).read_ledger() as ledger:
+            while not (found := find_dispatch(ledger, "w-1")).ended:
+                assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+    assert (found.state, [each.state for each in found.steps]) == ("success", ["success"] * 3)
+    with Home(home).read_ledger() as ledger:
+        asked = [each.event.message_id for each in ledger.read(types=(DispatchRequested.TYPE,))]
+        assert asked == ["w-1", "w-1.step2", "w-1.step3"]
+        assert len(list(ledger.read(types=(TurnEnded.TYPE,)))) == 3
+        assert not any(ledger.pending_count(queue) for queue in ("inbox", "turns", "outbox", "steps"))
         assert ledger.verify().ok

@@ -171,6 +171,19 @@ async def test_without_a_good_token_nothing_is_told(tmp_path, token, words):
         assert (status, said["status"], said["app"], said["inbox"]) == (200, "ok", "two", 0)
 
 
+async def test_a_workflow_by_http(tmp_path):
+    async with served(tmp_path / "home") as (fleet, ask):
+        body = {"agents": ["helper", "billing"], "user": "ana", "text": "hi", "mode": "workflow", "id": "w-1"}
+        status, made = await ask("POST", "/v1/dispatches", body)
+        assert (status, made["workflow"]) == (202, ["helper", "billing"])
+        await fleet.idle()
+        _, done = await ask("GET", "/v1/dispatches/w-1")
+        assert (done["state"], done["reply"]) == ("success", "You said: You said: hi")
+        assert [(each["agent"], each["state"]) for each in done["steps"]] == [
+            ("helper", "success"), ("billing", "success"),
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("path", "raw", "why"),
     [
@@ -185,7 +198,9 @@ async def test_without_a_good_token_nothing_is_told(tmp_path, token, words):
         ("/v1/messages", b'{"text": "a\\ud800"}', "the message is not valid Unicode text; nothing was sent"),
         ("/v1/messages", b'{"text": "hi", "id": "a\\nb"}', "a message id is 1 to 128 printable characters"),
         ("/v1/dispatches", b'{"agent": "nobody"}', "no agent 'nobody' is declared; there are helper, billing"),
-        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "mode is queue, sync or handoff, not 'later'"),
+        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "mode is queue, sync, handoff or workflow, not"),
+        ("/v1/dispatches", b'{"agents": "helper"}', "agents is a list of roles, in the place of agent;"),
+        ("/v1/dispatches", b'{"agents": ["helper", "billing"]}', "several agents are for a workflow, mode workflow"),
         ("/v1/dispatches", b"{}", "a dispatch needs an agent, or a thread; nothing was sent"),
     ],
 )  # fmt: skip
