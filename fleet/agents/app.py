@@ -25,7 +25,8 @@ class App:
     the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
     found; `permissions_of(user)` gives the permissions that the user's tool calls have; `policy` limits the turns;
     `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
-    many messages of one user are taken; `rules` is a TOML file of channel rules. `path` is the MODULE:ATTR that it was
+    many messages of one user are taken; `rules` is a TOML file of channel rules; `retired_reply` is what users are told
+    whose messages wait for an agent that is declared no more ("": nothing). `path` is the MODULE:ATTR that it was
     imported by, "" if it was built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
@@ -48,6 +49,7 @@ class App:
         rules: Path | str | None = None,
         permissions_of: Callable[[str], Container[str]] | None = None,
         policy: Policy | None = None,
+        retired_reply: str = "",
     ) -> None:
         self.name = name
         declared = tuple(agents)
@@ -85,6 +87,7 @@ class App:
         self.rules = Path(rules) if rules is not None else None
         self.permissions_of = permissions_of
         self.policy = policy or Policy()
+        self.retired_reply = retired_reply
 
     def __repr__(self) -> str:
         return f"App(name={self.name!r}, agents=[{', '.join(self.agents)}])"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,8 @@ _FIELDS = frozenset({"reply_id", "thread_id", "job_id", "agent", "result"})
 class Outbox:
     """Delivers replies, one after another for each user. `write` appends a draft; `spawn` keeps the task.
 
+    `kinds` maps each role on record to its kind: what a retired agent has to say leaves by another agent's way.
+
     A try that hangs can be cut off in `stretches`; it counts as refused. `rest` waits for so many seconds, and says
     False when the fleet drains: what is not delivered by then waits in the ledger's outbox for the next start.
     """
@@ -53,13 +55,14 @@ class Outbox:
     def __init__(
         self,
         app: App,
+        kinds: Mapping[str, str],
         settings: Settings,
         write: Callable[[Draft], Awaitable[Any]],
         spawn: Callable[[Any], Any],
         rest: Callable[[float], Awaitable[bool]],
         stretches: Stretches,
     ) -> None:
-        self._channels = check_channels(app)
+        self._channels = check_channels(app) | _of_retired(app, kinds)
         self._settings, self._write, self._spawn = settings, write, spawn
         self._rest, self._stretches = rest, stretches
         self._waiting: dict[str, deque[tuple[Reply, int]]] = {}
@@ -127,6 +130,18 @@ def check_channels(app: App) -> dict[str, Channel]:
         if fn is not None:
             channels[role] = _adapt(fn, role)
     return channels
+
+
+def _of_retired(app: App, kinds: Mapping[str, str]) -> dict[str, Channel]:
+    """The way out of roles that are declared no more: the default agent's, else that of the first that has one."""
+    roles = sorted(app.agents, key=lambda role: role != app.default_agent)
+    talks = (each for each in map(app.agents.__getitem__, roles) if isinstance(each, DialogAgent))
+    ways = {
+        "dialog": next((each.send_message for each in talks if each.send_message), None),
+        "supervised": app.on_result,
+    }
+    gone = {role: ways[kind] for role, kind in kinds.items() if role not in app.agents}
+    return {role: _adapt(fn, role) for role, fn in gone.items() if fn is not None}
 
 
 def _adapt(fn: Callable[..., Any], role: str) -> Channel:

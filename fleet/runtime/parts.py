@@ -44,7 +44,8 @@ def parts(
     loop.inbox = Inbox(
         catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings
     )
-    loop.outbox = Outbox(catalog.app, settings, write, loop.spawn, loop.rest, stretches)
+    kinds = {role: record.kind for role, record in root.task_agents.items()}
+    loop.outbox = Outbox(catalog.app, kinds, settings, write, loop.spawn, loop.rest, stretches)
     loop.steps = Steps(ledger, write)
     if models is not None:
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)

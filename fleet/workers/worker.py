@@ -79,7 +79,7 @@ class Worker:
         self._system = {role: render_prompt(found, catalog) for role, found in catalog.roles.items()}
         self._prompt_blobs = {role: Blob.of(text) for role, text in self._system.items()}
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
-        self._agents = catalog.app.agents
+        self._agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self._policies = policies_of(catalog.app, settings)
         self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies)
@@ -103,8 +103,9 @@ class Worker:
         if await self._stand_back(job):
             return
         if job.agent not in self._roles:  # the code no longer declares it
-            retired = f"agent {job.agent} is retired"
-            await self._record(job, *given_up(job, self._root.threads[job.thread], retired))
+            said = self._retired_reply if self._root.task_agents[job.agent].kind == "dialog" else ""
+            retired, thread = f"agent {job.agent} is retired", self._root.threads[job.thread]
+            await self._record(job, *given_up(job, thread, retired, said, deliver=bool(said)))
             return
         if (away := self._away(job.agent)) and not job.open and len(job.waiting):
             thread, deliver = self._root.threads[job.thread], self.delivers[job.agent]
