@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -62,6 +63,7 @@ class ToolContext:
 
     `state` is the application's durable dict: read it, never assign to it; change it with `emit`. It may be read on the
     event loop's thread alone: an async tool does so directly, a plain function through `read`.
+    `home` is the fleet's folder.
     `idempotency_key` is the same for every try of the same call; `now` is when the call began, UTC.
     """
 
@@ -73,6 +75,7 @@ class ToolContext:
     now: datetime
     state: Any
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    home: Path = Path(".fleet")
     emitted: list[AppEvent] = field(default_factory=list)
     hop: Callable[[Callable[[Any], Any]], Any] | None = field(default=None, repr=False)
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "whatif": ("fleet.cli.whatif:whatif", "Decide past messages again with another prompt, model or warmup."),
     "agents": ("fleet.cli.agents:agents", "Show the declared agents."),
     "examples": ("fleet.cli.examples:examples", "List and show examples; make one of a finished job."),
+    "documents": ("fleet.cli.documents:documents", "Markdown and text for agents to search: add, list, remove."),
     "check": ("fleet.cli.check:check", "Check that roles, prompts, warmup, examples and models fit together."),
     "store": ("fleet.cli.store:store", "Status, verification, backup and repair of what is on disk."),
     "archive": ("fleet.cli.archive:archive_", "Move the payloads of closed threads into files beside the ledger."),

@@ -123,7 +123,8 @@ class Toolbox:
     def _context(self, call: _Call) -> ToolContext:
         thread = self._root.threads[call.job.thread]
         metadata = json.loads(call.job.metadata) if call.job.metadata else {}
-        return ToolContext(thread.user, thread.id, call.job.id, call.id, call.key, now(), self._root.state, metadata)
+        state, home = self._root.state, self._settings.home
+        return ToolContext(thread.user, thread.id, call.job.id, call.id, call.key, now(), state, metadata, home)
 
     def _permit(self, call: _Call) -> None:
         """Raises: ToolError if the user has not the permission that the tool needs."""

@@ -13,7 +13,7 @@ DOORS = {
     "anthropic": {"fleet/llm/anthropic.py"},
     "jinja2": {"fleet/prompting/prompts.py"},
     "opentelemetry": {"fleet/audit/otel.py"},
-    "sqlite3": ("fleet/ledger/", "fleet/demo/documents.py"),
+    "sqlite3": ("fleet/ledger/", "fleet/documents/store.py", "fleet/demo/documents.py"),
     "prompt_toolkit": ("fleet/cli/",),
     "click": ("fleet/cli/",),
 }
