@@ -7,13 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.page import print_page
-from fleet.cli.pretty import data, lines
+from fleet.cli.pretty import data, indented, lines
 from fleet.clock import iso
 from fleet.documents.store import Documents, read_source
 from fleet.runtime.home import Home
@@ -86,7 +87,7 @@ def search(query: str, home: Path | None, as_json: bool) -> None:
         return
     for each in found:
         where = " / ".join(filter(None, (each.title, each.section)))
-        print_page(Text.assemble(data(where, "bold"), data(f"  {each.document}", "dim")))
-        print_page(lines(f"{each.text}\n"))
+        print_page(Text.assemble(data(where, "bold"), "  ", data(each.document, "dim")))
+        print_page(Group(indented(lines(each.text), 2), ""))
     if not found:
         click.echo("nothing found")
