@@ -189,6 +189,8 @@ def _verdict(attempt: Attempt) -> Text:
     if attempt.verdict == "ok":
         sure = attempt.extra.get("confidence")
         text.append("accepted", "green").append(f", confidence {sure:.2f}" if isinstance(sure, float) else "")
+        tuned = attempt.extra.get("tuned")
+        text.append(f", tuned by labels ({name(tuned)})" if isinstance(tuned, str) else "")
         others = ", ".join(_others(attempt.extra.get("choices")))
         return text.append(f"; next best {others}", "dim") if others else text
     if not attempt.verdict:

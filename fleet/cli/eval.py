@@ -12,7 +12,7 @@ from fleet.audit.cases import read_cases, read_offered
 from fleet.audit.evaluate import HOSTED_CALLS, decider_for, evaluate
 from fleet.audit.runs import Against, Run, compare_runs, read_run, save_run
 from fleet.audit.scoring import Outcome, Score
-from fleet.cli.options import json_option, load_settings
+from fleet.cli.options import home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.progress import progress_bar
 from fleet.cli.text_file import read_text
@@ -42,6 +42,7 @@ _OFFLINE = "offline:router"
 @click.option("--against", type=click.Path(path_type=Path), help="Compare with the run that this file keeps.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it too, into FILE.png or FILE.svg.")
 @json_option
+@home_option
 @click.pass_context
 def eval_(
     ctx: click.Context,
@@ -55,19 +56,21 @@ def eval_(
     against: Path | None,
     plot: Path | None,
     as_json: bool,
+    home: Path | None,
 ) -> None:
     """Run the dispatcher over the labelled cases in CASES (.jsonl or .jsonl.gz) and score it.
 
-    Warmup, prompt, model and grammar are the real ones; no home is opened. A refused answer counts as wrong. Shares
-    come with 95 % intervals; of what went wrong, the commonest is shown with the messages the model was surest of. With
-    --against it is said whether the difference between two runs over the same cases is more than noise (McNemar's
-    exact test, 5 %); exit code 1 if this one is worse by more than that.
+    Warmup, prompt, model and grammar are the real ones, and what `fleet tune` wrote into the home counts; no ledger is
+    opened. A refused answer counts as wrong. Shares come with 95 % intervals; of what went wrong, the commonest is
+    shown with the messages that the model was surest of. With --against it is said whether the difference between two
+    runs over the same cases is more than noise (McNemar's exact test, 5 %); exit code 1 if this one is worse by more
+    than that.
     """
     if plot is not None:
         from fleet.audit.picture import check_picture
 
         check_picture(plot)  # before models are asked for nothing
-    settings = load_settings(None)
+    settings = load_settings(home)
     words = read_text(prompt) if prompt else None
     old = read_run(against) if against else None
     offered = read_offered(cases, agents)
@@ -76,6 +79,8 @@ def eval_(
         raise InputError(f"{cases} holds no case")
     chosen = model or default_model("route", settings)
     router = _router(chosen, prior, settings)
+    if chosen.startswith("offline"):
+        _say_tuned(settings)
     found = islice(read_cases(cases, offered), limit)
 
     async def run() -> list[Outcome]:
@@ -125,11 +130,21 @@ def _print(score: Score, model: str, against: Against | None, as_json: bool) -> 
         print_page(against_page(against))
 
 
+def _say_tuned(settings: Settings) -> None:
+    """Where the home's labels have their say, the score is not that of the router as it came."""
+    from fleet.llm.offline.tuning import TUNING_FILE, read_tuning
+
+    tuning = read_tuning(settings.home)
+    if tuning is not None:
+        click.echo(f"fleet: {_OFFLINE} is tuned by {settings.home / TUNING_FILE} ({tuning.id})", err=True)
+
+
 def _router(name: str, prior: float | None, settings: Settings) -> Model:
     if prior is None:
         return resolve_model(name, settings)
     if name != _OFFLINE:
         raise ConfigError(f"--prior is for {_OFFLINE}; {name} has none")
     from fleet.llm.offline.router import OfflineRouter
+    from fleet.llm.offline.tuning import read_tuning
 
-    return OfflineRouter(prior)
+    return OfflineRouter(prior, read_tuning(settings.home))

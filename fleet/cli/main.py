@@ -47,6 +47,7 @@ COMMANDS = {
     "store": ("fleet.cli.store:store", "Status, verification, backup and repair of what is on disk."),
     "archive": ("fleet.cli.archive:archive_", "Move the payloads of closed threads into files beside the ledger."),
     "forget": ("fleet.cli.forget:forget_", "Erase every word of one user, everywhere, on record."),
+    "tune": ("fleet.cli.tune:tune_", "Have the router without a key learn from your own labels."),
     "eval": ("fleet.cli.eval:eval_", "Run the dispatcher over labelled cases and score it."),
 }
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fleet.errors import ConfigError
 from fleet.llm.anthropic import AnthropicModel
 from fleet.llm.base import Model, Purpose
 from fleet.llm.cassette import CassetteModel
 from fleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fleet.llm.offline.router import OfflineRouter
 
 __all__ = ["FAST_MODEL", "default_model", "resolve_model"]
 
@@ -19,7 +24,8 @@ _FORMS = "anthropic:NAME, offline:router, offline:worker, offline-first, offline
 def resolve_model(name: str, settings: Settings) -> Model:
     """The model of this name, ready to be asked; whoever resolves it closes it.
 
-    Raises: ConfigError for a name of another form, an anthropic model without a key, a cassette that cannot be read.
+    Raises: ConfigError for a name of another form, an anthropic model without a key, a cassette or the home's tuning of
+    the router that cannot be read.
     """
     provider, _, rest = name.partition(":")
     if provider == "anthropic" and rest:
@@ -37,20 +43,24 @@ def resolve_model(name: str, settings: Settings) -> Model:
         return CassetteModel(rest)
     # The offline models bring their vocabularies; who uses Claude does not load them.
     if name == "offline:router":
-        from fleet.llm.offline.router import OfflineRouter
-
-        return OfflineRouter(settings.router_prior or None)
+        return _offline_router(settings)
     if provider == "offline-first":
         from fleet.llm.offline.first import OfflineFirst
-        from fleet.llm.offline.router import OfflineRouter
 
         model = resolve_model(rest or FAST_MODEL, settings)
-        return OfflineFirst(OfflineRouter(settings.router_prior or None), model, settings.router_sure)
+        return OfflineFirst(_offline_router(settings), model, settings.router_sure)
     if name == "offline:worker":
         from fleet.llm.offline.worker import OfflineWorker
 
         return OfflineWorker()
     raise ConfigError(f"there is no model {name!r}; a model is one of {_FORMS}")
+
+
+def _offline_router(settings: Settings) -> OfflineRouter:
+    from fleet.llm.offline.router import OfflineRouter
+    from fleet.llm.offline.tuning import read_tuning
+
+    return OfflineRouter(settings.router_prior or None, read_tuning(settings.home))
 
 
 def default_model(purpose: Purpose, settings: Settings) -> str:

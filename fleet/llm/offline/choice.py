@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from fleet.llm.offline import rules
 from fleet.llm.offline.features import THREAD, Choices, named
 from fleet.llm.offline.printed import Printed
 from fleet.llm.offline.rules import Choice
 from fleet.llm.offline.scorer import Scorer, shipped_scorer
+from fleet.llm.offline.tuning import Tuning
 from fleet.llm.offline.words import Text, stem
 
 __all__ = ["choose"]
@@ -22,11 +24,12 @@ _WAITING = 1.0  # how much likelier a thread is whose agent is known to wait for
 _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alone decide, from the second the scorer
 
 
-def choose(printed: Printed, prior: float | None = None) -> list[Choice]:
+def choose(printed: Printed, prior: float | None = None, tuning: Tuning | None = None) -> list[Choice]:
     """All choices, the likeliest first; empty where neither threads nor agents were printed.
 
     The stranger the agents are to the scorer, the more the rules count beside it; a message in words that it does not
-    know is left to them. `prior` is the share of messages that continue the newest thread, where it is known.
+    know is left to them. `prior` is the share of messages that continue the newest thread, where it is known;
+    its own one in `tuning` is not looked at here.
     """
     if not printed.threads and not printed.agents:
         return []
@@ -59,6 +62,9 @@ def choose(printed: Printed, prior: float | None = None) -> list[Choice]:
     share = _foreign(scorer, found.said)
     if share > 0:
         choices = _mixed(choices, rules.choose(printed, prior), share)
+    if tuning is not None:
+        anew = tuning.weigh([(each.agent, each.probability) for each in choices])
+        choices = [replace(each, probability=probability) for each, probability in zip(choices, anew, strict=True)]
     return _with_odds(sorted(choices, key=lambda choice: -choice.probability))
 
 

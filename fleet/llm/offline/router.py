@@ -10,6 +10,7 @@ from fleet.llm.base import Answer, Request
 from fleet.llm.offline.choice import choose
 from fleet.llm.offline.printed import Printed, read_messages
 from fleet.llm.offline.rules import Choice, matching_example
+from fleet.llm.offline.tuning import Tuning
 from fleet.llm.offline.wording import ANSWER_BYTES, block, dispatch, start
 
 __all__ = ["OfflineRouter"]
@@ -21,13 +22,14 @@ class OfflineRouter:
     """Routes by what was printed; deterministic, no state, no I/O.
 
     `prior` is the share of messages that continue the newest thread, where it is known (0 to 1); None leaves the
-    balance as it is.
+    balance as it is, or as `tuning` has it, which weighs all choices; its id is on record as `tuned` in `extra`.
     """
 
-    def __init__(self, prior: float | None = None) -> None:
+    def __init__(self, prior: float | None = None, tuning: Tuning | None = None) -> None:
         if prior is not None and not 0.0 <= prior <= 1.0:
             raise ValueError(f"prior is a share between 0 and 1, not {prior!r}")
-        self._prior = prior
+        self._prior = tuning.prior if prior is None and tuning is not None else prior
+        self._tuning = tuning
 
     @property
     def name(self) -> str:
@@ -37,7 +39,7 @@ class OfflineRouter:
     async def complete(self, request: Request) -> Answer:
         """Route the message that the request prints. Raises nothing; reads and writes no store."""
         printed = read_messages(request.messages)
-        choices = choose(printed, self._prior)
+        choices = choose(printed, self._prior, self._tuning)
         return Answer(
             content=({"type": "text", "text": _answer(printed, choices)},),
             stop_reason="end_turn",
@@ -45,6 +47,7 @@ class OfflineRouter:
             extra={
                 "confidence": round(choices[0].probability, 4) if choices else 0.0,
                 "choices": [_shown(each) for each in choices[:_SHOWN]],
+                **({"tuned": self._tuning.id} if self._tuning is not None else {}),
             },
         )
 
