@@ -200,9 +200,8 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
         return _ENDS[decision.outcome], said[decision.outcome]
     started, ended = followed.started, followed.ended
     if ended is None:
-        taken = [step for step in steps if step.kind in ("thread.taken_over", "thread.released")]
-        if taken and taken[-1].kind == "thread.taken_over":
-            return "human", f"Not yet answered: it waits for {name(taken[-1].data['by'])}, who took its thread over."
+        if followed.held_by:
+            return "human", f"Not yet answered: it waits for {name(followed.held_by)}, who took its thread over."
         if started is None:
             return "routed", "Not yet answered: no turn of its thread has taken it up."
         return "working", f"Not yet answered: turn {started.turn} began at {iso(_at(steps, started.TYPE))} and goes on."

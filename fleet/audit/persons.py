@@ -9,13 +9,21 @@ from fleet.audit.explanation import Step
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
-__all__ = ["BY_PERSONS", "TAKEOVERS", "asked_step", "settled_steps", "takeover_step"]
+__all__ = ["BY_PERSONS", "TAKEOVERS", "asked_step", "held_by", "settled_steps", "takeover_step"]
 
 # Steps that come whenever somebody finds the time, and are no part of a turn.
 BY_PERSONS = (
     ev.ConfirmationSettled.TYPE, ev.CallResolved.TYPE, ev.ThreadTakenOver.TYPE, ev.ThreadReleased.TYPE
 )  # fmt: skip
 TAKEOVERS = (ev.ThreadTakenOver, ev.ThreadReleased)
+
+
+def held_by(ledger: Ledger, thread_id: str) -> str:
+    """Who has taken the thread over and not given it back; "" for nobody."""
+    for stored in reversed(ledger.read_stream(f"takeover:{thread_id}")):
+        if isinstance(stored.event, TAKEOVERS):
+            return stored.event.by if isinstance(stored.event, ev.ThreadTakenOver) else ""
+    return ""
 
 
 def takeover_step(stored: Stored) -> Step:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fleet.audit.explanation import NOTHING, Step, Totals
 from fleet.audit.letters import LETTERS, letter_step
-from fleet.audit.persons import TAKEOVERS, asked_step, settled_steps, takeover_step
+from fleet.audit.persons import TAKEOVERS, asked_step, held_by, settled_steps, takeover_step
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
@@ -43,7 +43,8 @@ _RESTARTS = 20  # shown at most
 class Followed:
     """The steps after a decision, the turn's beginning and end if they came, and what its model calls cost.
 
-    `dead` says whether the turn ended with the message among the dead letters.
+    `dead` says whether the turn ended with the message among the dead letters; `held_by` is the person who has taken
+    its thread over, "" for nobody.
     """
 
     steps: tuple[Step, ...] = ()
@@ -52,6 +53,7 @@ class Followed:
     delivery: ev.ReplyDelivered | ev.ReplyFailed | None = None
     answering: Totals = NOTHING
     dead: bool = False
+    held_by: str = ""
 
 
 def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[Stored] = ()) -> Followed:
@@ -90,6 +92,7 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
         delivery,
         totals_of(answers),
         any(isinstance(each, ev.MessageDead) for each in latest),
+        held_by(ledger, event.decision.thread_id),
     )
 
 

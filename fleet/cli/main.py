@@ -32,7 +32,7 @@ COMMANDS = {
     "takeover": ("fleet.cli.takeover:takeover", "Answer in a thread yourself: its agent does not, until released."),
     "reply": ("fleet.cli.takeover:reply", "Tell the user of a thread that is taken over something."),
     "release": ("fleet.cli.takeover:release", "Give a thread that is taken over back to its agent."),
-    "jobs": ("fleet.cli.jobs:jobs", "Settle calls that a crash or a timeout cut off."),
+    "jobs": ("fleet.cli.jobs:jobs", "What jobs did and cost; call off, try again, settle cut-off calls."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
     "token": ("fleet.cli.token:token", "Sign a token for a client of the HTTP API."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),

@@ -51,6 +51,7 @@ def _set_aside(root: LivingRoot, stored: Stored, event: ev.TurnSetAside) -> None
         for each, text in zip(event.message_ids, event.texts, strict=True)
     ]
     job.waiting = [*again, *list(job.waiting)]
+    job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"]]
     job.open = False
     job.turn_ids = []
     job.turn_settled = "[]"

@@ -92,14 +92,14 @@ class JobRecord:
     `version` is that of its ledger stream; `tail` the end of the conversation, each entry a JSON message of the
     Messages API; `waiting` the routed messages that no turn has taken up yet, each a JSON object with id and text;
     `turn_ids` those that the open turn answers, empty between turns; `metadata` is the JSON object that the newest
-    dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id and
-    reason. `pending` holds the confirmations that nobody has answered, `settled` what people have said and no turn has
-    taken up, `turn_settled` the keys that the open turn took up, all as JSON. `turn_at` is when the newest turn began;
-    `taken_over` is who answers in its place, "" for nobody; `said` is what they have said and no turn has given to the
-    user, as JSON, with the ids of the messages that it answers.
-    `tokens` and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's.
-    `step` is "" or, for a step of a workflow, a JSON object: the `message` that it began with, the next step's in
-    `then`, and whether it is `open`.
+    dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id (""
+    for a turn that no message began) and reason. `pending` holds the confirmations that nobody has answered, `settled`
+    what people have said and no turn has taken up, `turn_settled` the keys that the open turn took up, all as JSON.
+    `turn_at` is when the newest turn began; `taken_over` is who answers in its place, "" for nobody; `said` is what
+    they have said and no turn has given to the user, as JSON, with the ids of the messages that it answers. `tokens`
+    and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's. `step` is ""
+    or, for a step of a workflow, a JSON object: the `message` that it began with, the next step's in `then`, and
+    whether it is `open`.
     """
 
     version: int = 0

@@ -112,16 +112,31 @@ def _cancelled(root: LivingRoot, stored: Stored, event: ev.DispatchCancelled) ->
     job = job_of(root, event.job_id)
     open_ids = [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]
     if event.message_id in open_ids:
-        job.cancelled.append(json.dumps({"id": event.message_id, "reason": event.reason}, ensure_ascii=False))
+        _call_off(job, event.message_id, event.reason)
     else:  # its turn asked something, and waits for the user
         end_step(job, event.message_id)
+
+
+def _job_cancelled(root: LivingRoot, stored: Stored, event: ev.JobCancelled) -> None:
+    job = job_of(root, event.job_id)
+    if job.open and not len(job.turn_ids):  # a turn that no message began
+        _call_off(job, "", event.reason)
+    for message_id in [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]:
+        _call_off(job, message_id, event.reason)
+
+
+def _call_off(job: JobRecord, message_id: str, reason: str) -> None:
+    if not any(json.loads(entry)["id"] == message_id for entry in job.cancelled):
+        job.cancelled.append(json.dumps({"id": message_id, "reason": reason}, ensure_ascii=False))
 
 
 def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job, thread = job_of(root, event.job_id), root.threads[event.thread_id]
     if len(job.cancelled):
-        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in event.message_ids]
-        if not any(each in event.message_ids for each in list(job.turn_ids)):  # called off before a turn took it up
+        ended = event.message_ids or ("",)
+        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in ended]
+        taken_up = any(each in event.message_ids for each in list(job.turn_ids))
+        if event.message_ids and not taken_up:  # called off before a turn did
             job.waiting = [entry for entry in job.waiting if json.loads(entry)["id"] not in event.message_ids]
             for message_id in event.message_ids:
                 end_step(job, message_id)
@@ -169,6 +184,7 @@ def has_work(job: JobRecord) -> bool:
 
 TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.DispatchCancelled: _cancelled,
+    ev.JobCancelled: _job_cancelled,
     ev.TurnStarted: _turn_started,
     ev.JobHandedOver: _handed_over,
     ev.ModelAnswered: _answered,

@@ -37,7 +37,7 @@ from fleet.ledger.message_events import (
     MessageAccepted,
     MessageDecided,
 )
-from fleet.ledger.person_events import PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
+from fleet.ledger.person_events import JobCancelled, PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
 from fleet.ledger.turn_events import (
     AppEventRecorded,
     CallResolved,
@@ -56,11 +56,11 @@ from fleet.ledger.user_events import Erased, UserForgotten
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt",
     "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
-    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobHandedOver", "MessageAccepted",
-    "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered",
-    "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "ThreadReleased",
-    "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside",
-    "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled", "JobHandedOver",
+    "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
+    "ModelAnswered", "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound",
+    "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
+    "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -194,6 +194,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         PersonReplied,
         ThreadReleased,
         TurnSetAside,
+        JobCancelled,
     )
 }
 

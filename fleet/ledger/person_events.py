@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fleet.ledger.event import Event, Queue
 
-__all__ = ["PersonReplied", "ThreadReleased", "ThreadTakenOver", "TurnSetAside"]
+__all__ = ["JobCancelled", "PersonReplied", "ThreadReleased", "ThreadTakenOver", "TurnSetAside"]
 
 
 class ThreadTakenOver(Event):
@@ -47,6 +47,20 @@ class ThreadReleased(Event):
     job_id: str
     user: str
     by: str
+
+
+class JobCancelled(Event):
+    """Somebody calls off what a job is doing and what waits for it. Stream: cancel:JOB.
+
+    The job's next step is the end of its turn; what waits ends without one. `reason` says who and why.
+    """
+
+    TYPE = "job.cancelled"
+    job_id: str
+    thread_id: str
+    user: str
+    by: str
+    reason: str
 
 
 class TurnSetAside(Event):

@@ -20,6 +20,7 @@ from fleet.ledger.events import (
     ConfirmationSettled,
     DispatchCancelled,
     Event,
+    JobCancelled,
     MessageAccepted,
     MessageDead,
     MessageDecided,
@@ -91,7 +92,7 @@ class Loop:
             self._react_seldom(stored, event)
 
     def _react_seldom(self, stored: Stored, event: Event) -> None:
-        if isinstance(event, (DispatchCancelled, ThreadTakenOver)):
+        if isinstance(event, (DispatchCancelled, JobCancelled, ThreadTakenOver)):
             if self.turns is not None:
                 self.turns.interrupt(event.job_id, stored.at)
         elif isinstance(event, AgentPaused):

@@ -85,8 +85,13 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
     if isinstance(event, TurnEnded):
         name = "dispatch.completed" if event.result in ("success", "need_input") else "dispatch.failed"
         detail = f"{event.result}: {event.reason}" if event.reason else event.result
-        detail += f", answered by {event.by}" if event.by else ""
-        return tuple(_trace(name, each, stored, detail, thread_id=event.thread_id) for each in event.message_ids)
+        ways = [("dispatch.taken_over", f"{event.by} answers in the agent's place")] if event.by else []
+        ways.append((name, detail))
+        return tuple(
+            _trace(each, message_id, stored, said, thread_id=event.thread_id)
+            for message_id in event.message_ids
+            for each, said in ways
+        )
     if isinstance(event, TurnSetAside):
         why = f"{event.by} answers in the agent's place"
         return tuple(

@@ -110,7 +110,8 @@ class Turns:
             job_id, rank = taken
             agent = self._agent(job_id)
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
-            if agent in self._paused and self._root.jobs[job_id].said == "[]":
+            job = self._root.jobs[job_id]
+            if agent in self._paused and job.said == "[]" and not len(job.cancelled):  # for those it takes no agent
                 limit = 0
             if limit is None:
                 return job_id

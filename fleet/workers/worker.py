@@ -133,16 +133,17 @@ class Worker:
             asked.cancel()
 
     async def _call_off(self, job: JobRecord) -> None:
-        """End what a dispatch's cancellation calls off: the open turn that answers it, or its place in the line."""
-        for entry in list(job.cancelled):
-            message_id, why = json.loads(entry)["id"], json.loads(entry)["reason"]
-            ids = tuple(job.turn_ids)
+        """End what is called off: the open turn that answers it, or its place in the line."""
+        while len(job.cancelled):
+            called_off = json.loads(job.cancelled[0])
+            message_id, why, ids = called_off["id"], called_off["reason"], tuple(job.turn_ids)
+            running = message_id in ids or not message_id
             ended = self._end(job, "failed", "", why).model_copy(
                 update={
-                    "message_ids": ids if message_id in ids else (message_id,),
+                    "message_ids": ids if running else (message_id,),
                     "reply_id": "",
                     "deliver": False,
-                    "settled": tuple(json.loads(job.turn_settled)) if message_id in ids else (),
+                    "settled": tuple(json.loads(job.turn_settled)) if running else (),
                 }
             )
             await self._record(job, ended)

@@ -81,20 +81,27 @@ def test_an_operators_word_is_taken_up_by_the_next_worker(tmp_path, verb, state,
 def test_a_call_that_timed_out_blocks_its_job_until_a_person_has_looked(tmp_path):
     home = tmp_path / "home"
     asyncio.run(say(home, "fax"))
-    (cut,) = [json.loads(line) for line in call("jobs", "list", "--home", home, "--json").stdout.splitlines()]
-    assert (cut["tool"], cut["arguments"], cut["user"]) == ("send_fax", {"to": "bo"}, "ana")
-    assert cut["job_id"] in call("jobs", "list", "--home", home).stdout
-    assert "say --took-effect or --no-effect" in refused(call("jobs", "resolve", "--home", home, cut["job_id"]))
-    done = call(
-        "jobs", "resolve", "--home", home, cut["job_id"], "--took-effect", "--note", "Bo has it", "--by", "olga"
+    listed = call("jobs", "list", "--home", home, "--cut-off", "--json").stdout
+    ((job_id, user, state, cut),) = [
+        (job["id"], job["user"], job["state"], job["cut_off"]) for job in map(json.loads, listed.splitlines())
+    ]
+    assert (user, state) == ("ana", "blocked")
+    assert [(each["tool"], each["arguments"], each["state"]) for each in cut] == [("send_fax", {"to": "bo"}, "unknown")]
+    shown = call("jobs", "list", "--home", home).stdout
+    assert job_id in shown
+    assert 'send_fax {"to": "bo"}' in shown
+    assert refused(call("jobs", "retry", "--home", home, job_id)) == (
+        f"job {job_id} has a call that was cut off; `fleet jobs resolve {job_id}` comes first"
     )
-    assert (done.returncode, done.stdout) == (0, f"{cut['job_id']}: send_fax took effect, on record\n")
+    assert "say --took-effect or --no-effect" in refused(call("jobs", "resolve", "--home", home, job_id))
+    done = call("jobs", "resolve", "--home", home, job_id, "--took-effect", "--note", "Bo has it", "--by", "olga")
+    assert (done.returncode, done.stdout) == (0, f"{job_id}: send_fax took effect, on record\n")
     ended, told = asyncio.run(finish(home))
     assert told.content == 'A person has checked send_fax: it took effect.\nNote: "Bo has it"'
     assert "A person has checked send_fax: it took effect." in ended.reply
-    assert call("jobs", "list", "--home", home, "--json").stdout == ""
-    refusal = refused(call("jobs", "resolve", "--home", home, cut["job_id"], "--no-effect"))
-    assert refusal == f"job '{cut['job_id']}' has no call to resolve; see `fleet jobs list`"
+    assert call("jobs", "list", "--home", home, "--cut-off", "--json").stdout == ""
+    refusal = refused(call("jobs", "resolve", "--home", home, job_id, "--no-effect"))
+    assert refusal == f"job '{job_id}' has no call to resolve; see `fleet jobs list`"
 
 
 def test_what_is_not_there_is_refused_in_one_line(tmp_path):

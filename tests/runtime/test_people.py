@@ -29,6 +29,8 @@ from fleet.runtime.home import Home
 from fleet.runtime.takeover import release, reply, takeover, takeover_of
 from fleet.runtime.trace import traces
 
+WAITS_FOR_EVA = "Not yet answered: it waits for eva, who took its thread over."
+
 
 class Talk:
     """A fleet with one thread of ana's, and what its worker's model was asked."""
@@ -85,7 +87,7 @@ async def test_a_person_answers_what_waits_and_the_model_goes_on_after_the_relea
         assert (held.by, held.user, held.thread_id) == ("eva", "ana", talk.thread)
         first, second = await talk.put("one"), await talk.put("two")
         assert len(talk.asked) == 1, "no model answers in a thread that is taken over"
-        assert explain(fleet.ledger, first).outcome == "Not yet answered: no turn of its thread has taken it up."
+        assert explain(fleet.ledger, first).outcome == WAITS_FOR_EVA
         reply(fleet.ledger, talk.thread, "I am Eva. Which day?")
         await talk.settle()
         ended = events_of(fleet, TurnEnded)[-1].event
@@ -114,6 +116,9 @@ async def test_a_person_answers_what_waits_and_the_model_goes_on_after_the_relea
         check_exactly_once(events_of(fleet))
         told = explain(fleet.ledger, first)
         assert told.state == "answered"
+        assert [(each.name, each.detail) for each in traces(fleet.ledger, message=first)][-2:] == [
+            ("dispatch.taken_over", "eva answers in the agent's place"), ("dispatch.completed", "need_input")
+        ]  # fmt: skip
         assert "as need_input, answered by eva in the agent's place; the reply was delivered" in told.outcome
         assert fleet.ledger.pending("turns") == []
     assert len(set(digests(tmp_path / "home", tmp_path / "again"))) == 1
@@ -137,9 +142,7 @@ async def test_a_turn_that_runs_says_nothing_once_its_thread_is_taken_over(tmp_p
         await talk.settle()
         (aside,) = events_of(fleet, TurnSetAside)
         assert (aside.event.by, aside.event.message_ids) == ("eva", (accepted.message_id,))
-        assert explain(fleet.ledger, accepted.message_id).outcome == (
-            "Not yet answered: it waits for eva, who took its thread over."
-        )
+        assert explain(fleet.ledger, accepted.message_id).outcome == WAITS_FOR_EVA
         assert ("dispatch.taken_over", "eva answers in the agent's place") in [
             (each.name, each.detail) for each in traces(fleet.ledger, message=accepted.message_id)
         ]
