@@ -115,7 +115,7 @@ class Documents:
 
         Raises: InputError if a name is taken by another file; HomeError if the file cannot be written.
         """
-        with self._open("rwc", writing=True) as file:
+        with self._open(writing=True, new=True) as file:
             return [self._put(file, source) for source in sources]
 
     def remove(self, names: Sequence[str]) -> list[str]:
@@ -182,13 +182,15 @@ class Documents:
         return Added(source.name, "replaced" if before is not None else "added", len(found))
 
     @contextmanager
-    def _open(self, mode: str = "rw", *, writing: bool = False) -> Iterator[sqlite3.Connection]:
+    def _open(self, *, writing: bool = False, new: bool = False) -> Iterator[sqlite3.Connection]:
         """The file, to write in one transaction. Raises: HomeError in one line for what SQLite says against it.
 
         Readers open it for writing too: what a crash left half-written is undone by whoever comes next.
         """
         try:
-            uri = f"{self._file.absolute().as_uri()}?mode={mode}"
+            if new:
+                self._file.touch(mode=0o600)
+            uri = f"{self._file.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None)) as file:
                 version = file.execute("PRAGMA user_version").fetchone()[0]
                 if version > _VERSION:
@@ -208,6 +210,8 @@ class Documents:
                         file.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise HomeError(f"documents {self._file}: {error}") from None
+        except PermissionError as error:
+            raise HomeError(f"documents {self._file}: {error.strerror}") from None
 
 
 def _delete(file: sqlite3.Connection, name: str) -> None:

@@ -38,6 +38,7 @@ def test_a_folder_is_added_brought_up_to_date_and_removed(tmp_path, folder):
     assert not home.exists()
     assert call("documents", "add", folder, "--home", home).stdout == "2 added: 3 sections to search\n"
     assert listed(home) == {"docs/it/laptops.txt": 1, "docs/leave.md": 2}
+    assert (home / "documents.db").stat().st_mode & 0o777 == 0o600
     (folder / "leave.md").write_text(LEAVE.replace("25 days", "30 days"), "utf-8")
     assert call("documents", "add", folder, "--home", home).stdout == "1 replaced, 1 unchanged: 3 sections to search\n"
     found = json.loads(

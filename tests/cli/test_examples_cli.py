@@ -139,6 +139,19 @@ def test_what_is_no_finished_work_is_refused_and_leaves_nothing(tmp_path, app):
     assert greets
 
 
+def test_redacted_it_holds_no_names_and_addresses(tmp_path, app):
+    home = tmp_path / "home"
+    (job, _), *_ = talk(
+        app, home, "My name is Kenji Weber. Please send my reminders by SMS to kenji@example.com", "yes"
+    )
+    done = call("examples", "add", "--job", job, "--home", home, "--redact", "--json")
+    text = Path(json.loads(done.stdout)["file"]).read_text("utf-8")
+    assert (
+        "User: My name is [name]. Please send my reminders by {channel} to [e-mail]\nCall: read_preferences()\n" in text
+    )
+    assert not any(word in text for word in ("Kenji", "Weber", "kenji@"))
+
+
 def test_two_who_add_at_once_get_a_number_each(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         text = "---\nname: Number {}\n---\nReply: fine\n"
