@@ -141,7 +141,8 @@ class _Slots:
             if _is_choice(schema):
                 return json.dumps(value, ensure_ascii=False)
         slot, count = name, 1
-        while slot in self.names.values():
+        taken = {"result", "change", "confirm", *self._schemas, *self.names.values()}  # a script reads these otherwise
+        while slot in taken:
             count += 1
             slot = f"{name}_{count}"
         self.names[shown] = slot
