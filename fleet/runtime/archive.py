@@ -88,11 +88,12 @@ def _settled(ledger: Ledger, message: str) -> bool:
 def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
     """The streams of a job's thread, if it is closed; else none."""
     ids = {job.removeprefix("job:")}
-    takeover = f"takeover:thr_{job.removeprefix('job:job_')}"
+    name = job.removeprefix("job:job_")
+    takeover, orders = f"takeover:thr_{name}", f"cancel:job_{name}"
     persons = ledger.read_stream(takeover)
     if persons and not isinstance(persons[-1].event, ThreadReleased):
         return []
-    streams = [job, takeover] if persons else [job]
+    streams = [job, *(each for each in (takeover, orders) if ledger.version(each))]
     result = ""
     for stored in ledger.read_stream(job):
         event = stored.event

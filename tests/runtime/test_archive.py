@@ -22,6 +22,7 @@ from fleet.runtime.archive import archive
 from fleet.runtime.forget import forget
 from fleet.runtime.home import Home
 from fleet.runtime.intake import accept_now
+from fleet.runtime.takeover import release, reply, takeover
 from fleet.runtime.verify import verify_store
 
 SECRET = "the orchid of Zanzibar blooms at 4711"
@@ -118,6 +119,23 @@ async def test_only_what_is_closed_for_so_long_goes(home: Path) -> None:
     assert archive(Home(home), last).moved.file is None
     assert archive(Home(home), NOW).threads == 2
     assert sorted(each.name for each in (home / "archive").iterdir()) == ["000001.jsonl", "000002.jsonl"]
+
+
+async def test_a_thread_that_a_person_has_stays_until_it_is_released_and_then_goes_whole(home: Path) -> None:
+    thread = next(each.event.thread_id for each in history(home) if isinstance(each.event, TurnEnded))
+    with Home(home).open_ledger() as ledger:
+        takeover(ledger, thread, by="eva")
+        reply(ledger, thread, SECRET)
+    async with fleet_on(home) as fleet:
+        await fleet.idle()
+    assert archive(Home(home), NOW).threads == 2
+    assert f"takeover:{thread}" in held(home)
+    with Home(home).open_ledger() as ledger:
+        release(ledger, thread)
+    before = history(home)
+    assert archive(Home(home), NOW).threads == 1
+    assert history(home) == before
+    assert {each.split(":")[0] for each in held(home)} == {"fleet", "agent"}
 
 
 async def test_what_is_left_to_do_or_waits_for_a_person_stays(home: Path) -> None:

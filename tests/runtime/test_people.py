@@ -193,7 +193,40 @@ async def test_a_tool_that_runs_comes_to_its_end_and_the_model_is_told_of_it_lat
         assert [text for _, text in talk.out.sent] == ["Done.", "It is on its way.", "Done."]
 
 
-async def test_a_call_that_was_cut_off_by_a_crash_is_not_forgotten_by_a_takeover(tmp_path):
+async def test_a_call_that_was_under_way_when_the_worker_went_is_told_of_and_not_run_again(tmp_path):
+    began, ran = asyncio.Event(), []
+
+    @tool(effect="external", confirm="never")
+    async def fax(to: str) -> str:
+        """Send a fax."""
+        ran.append(to)
+        began.set()
+        await asyncio.Event().wait()
+
+    def work(request):
+        return (use("fax", to="bo"),) if isinstance(request.messages[-1]["content"], str) and not ran else "Noted."
+
+    talk = Talk(tmp_path / "home", work, [fax], drain_s=0.05)
+    async with talk.open() as fleet:
+        accepted = await fleet.accept(Message("ana", "fax it"))
+        await began.wait()
+        talk.thread = events_of(fleet, TurnStarted)[0].event.thread_id
+    with Home(tmp_path / "home").open_ledger() as ledger:
+        takeover(ledger, talk.thread, by="eva")
+    async with talk.open() as fleet:
+        await talk.settle()
+        (aside,) = events_of(fleet, TurnSetAside)
+        assert aside.event.message_ids == (accepted.message_id,)
+        assert [each.event.unknown for each in events_of(fleet, ToolReturned)] == [True]
+        assert [each.tool for each in cut_off_calls(fleet.ledger)] == ["fax"]
+        assert talk.out.sent == []
+        release(fleet.ledger, talk.thread)
+        assert await fleet.reply_to(accepted.message_id) == "Noted."
+        assert ran == ["bo"]
+    assert len(set(digests(tmp_path / "home", tmp_path / "again"))) == 1
+
+
+async def test_a_call_that_was_cut_off_is_not_forgotten_by_a_takeover(tmp_path):
     @tool(effect="external", confirm="never", timeout_s=0.05)
     async def fax(to: str) -> str:
         """Send a fax."""
