@@ -69,6 +69,4 @@ def read_tuning(home: Path) -> Tuning | None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValidationError:
-        raise ConfigError(
-            f"{path} is no tuning as `fleet tune` writes it: have it written anew, or delete it"
-        ) from None
+        raise ConfigError(f"{path} is no tuning as `fleet tune` writes it: delete it, and tune again") from None
