@@ -20,8 +20,8 @@ from fleet.ledger.base import Stored
 __all__ = ["replay"]
 
 T = TypeVar("T")
-# Events between two commits. What is not committed costs memory, and time beyond some 100,000 objects; each commit writes
-# anew the pages of the large dicts that it touches: with 20,000 the graph of a million threads took 5 GB half-way.
+# Events between two commits. What is not committed costs memory, and time beyond some 100,000 objects; each commit
+# writes anew the pages of the large dicts that it touches: with 20,000 a million threads took 5 GB half-way.
 _COMMIT_EVERY = 60_000
 _AT_HAND = 50_000  # records of one kind that stay in memory between two commits; about 100 MB
 
