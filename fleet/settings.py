@@ -74,6 +74,8 @@ ROWS = (
     Row("prices", "", "file", "Your own prices of models, TOML or JSON, over the list prices; counted from then on."),
     Row("tool_timeout_s", 60.0, "seconds", "Longest run of one tool call."),
     Row("turn_timeout_s", 900.0, "seconds", "Longest turn; it ends before its next model call, as failed."),
+    Row("subjob_depth", 3, "times", "How often a task may be handed down, from agent to agent."),
+    Row("turn_subjobs", 10, "tasks", "What one turn may hand to other agents."),
     Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
     Row("delivery_attempts", 1500, "attempts", "Tries to hand over a reply, a day's worth, before it is set aside."),
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it…"),
@@ -137,6 +139,8 @@ class Settings:
     prices: str = ""
     tool_timeout_s: float = 60.0
     turn_timeout_s: float = 900.0
+    subjob_depth: int = 3
+    turn_subjobs: int = 10
     confirm_s: float = 3600.0
     delivery_attempts: int = 1500
     delivery_backoff_s: float = 1.0

@@ -15,7 +15,9 @@ from fleet.agents.policy import Policy
 from fleet.agents.tool import Tool
 from fleet.errors import ConfigError
 
-__all__ = ["Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"]
+__all__ = ["DISPATCH_TOOL", "Agent", "DialogAgent", "MessageDispatcher", "SupervisedAgent", "create_tool"]
+
+DISPATCH_TOOL = "subagent_dispatch"  # what an agent with `may_dispatch` hands tasks to others by
 
 AgentKind = Literal["dialog", "supervised", "dispatcher"]
 DispatchMode = Literal["auto", "explicit", "default"]
@@ -32,7 +34,7 @@ class Agent:
     also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given,
     `max_concurrency` how many of its turns run at a time (0: as many as the worker's), `policy` limits its turns and
     what they cost; `away` is what the users of its threads are told while it is paused ("": their messages wait until
-    it goes on).
+    it goes on). `may_dispatch` are the roles that it may hand tasks to, by the tool `subagent_dispatch`.
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -54,6 +56,7 @@ class Agent:
         quota: str = "",
         max_concurrency: int = 0,
         away: str = "",
+        may_dispatch: Iterable[str] = (),
         policy: Policy | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
@@ -66,6 +69,11 @@ class Agent:
         names = [each.name for each in self.tools]
         if len(set(names)) < len(names):
             raise ConfigError(f"agent {role}: two tools share the name {max(names, key=names.count)!r}")
+        self.may_dispatch = (may_dispatch,) if isinstance(may_dispatch, str) else tuple(dict.fromkeys(may_dispatch))
+        if role in self.may_dispatch:
+            raise ConfigError(f"agent {role}: may_dispatch names {role} itself; an agent hands tasks to others")
+        if self.may_dispatch and DISPATCH_TOOL in names:
+            raise ConfigError(f"agent {role}: {DISPATCH_TOOL} is the tool that may_dispatch gives; rename yours")
         self.policy = policy or Policy()
         self.prompt = prompt
         self.warmup = warmup

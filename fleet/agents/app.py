@@ -67,6 +67,12 @@ class App:
                 raise ConfigError(f"two agents have the role {agent.role!r}; a role is a name for one agent")
         if not self.agents:
             raise ConfigError(f"application {name} declares no agents; give it at least one DialogAgent")
+        for agent in declared:
+            for role in agent.may_dispatch:
+                if role not in self.agents:
+                    raise ConfigError(
+                        f"agent {agent.role}: may_dispatch names {role!r}, which is none of {', '.join(self.agents)}"
+                    )
         if default_agent and default_agent not in self.agents:
             raise ConfigError(f"default_agent {default_agent!r} is none of {', '.join(self.agents)}")
         defaults = {default_agent} - {""} | {role for role, agent in self.agents.items() if agent.dispatch == "default"}

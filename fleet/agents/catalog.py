@@ -105,7 +105,7 @@ class Catalog:
         capabilities = agent.capabilities or tuple(each.description.split(". ")[0].rstrip(".") for each in agent.tools)
         body = _body(agent.role, agent.KIND, description, capabilities, prompt, warmup, examples, [
             {"name": each.name, "effect": each.effect, "schema": each.as_block()} for each in agent.tools
-        ], agent.model, agent.dispatch)  # fmt: skip
+        ], agent.model, agent.dispatch, agent.may_dispatch)  # fmt: skip
         return Definition(agent.role, agent.KIND, description, capabilities, prompt, warmup, examples, body, agent)
 
     def _define_dispatcher(self, dispatcher: MessageDispatcher, default: Text) -> Definition:
@@ -158,6 +158,7 @@ def _body(
     tools: list[dict[str, Any]],
     model: str,
     dispatch: str = "auto",
+    may_dispatch: tuple[str, ...] = (),
 ) -> str:
     """The definition as canonical JSON: what is hashed, and what the ledger keeps as a blob."""
     declared = {
@@ -173,4 +174,6 @@ def _body(
     }
     if dispatch != "auto":
         declared["dispatch"] = dispatch
+    if may_dispatch:
+        declared["may_dispatch"] = may_dispatch
     return json.dumps(declared, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

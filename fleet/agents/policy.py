@@ -17,7 +17,9 @@ class Policy:
     `max_steps` are model and tool steps in one turn. Times are seconds: one model call with its retries, one tool call
     (a tool's own `timeout_s` wins), one turn. Budgets are tokens (input and output) and US dollars as the price table
     has them: of one turn, of a job in its life, of one user in a UTC day over all agents. What is reached ends the
-    turn before its next model call, as failed, with a reply that says so.
+    turn before its next model call, as failed, with a reply that says so. Of tasks handed to other agents,
+    `turn_subjobs` is how many one turn may hand out, `subjob_depth` how often a task may be handed down; what a child
+    uses counts for its parent's turn and job too, and a turn's time does not run while it waits for a child.
     Raises: ConfigError for a limit that is not above 0.
     """
 
@@ -31,6 +33,8 @@ class Policy:
     job_usd: float | None = None
     day_tokens: int | None = None
     day_usd: float | None = None
+    subjob_depth: int | None = None
+    turn_subjobs: int | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -24,6 +24,7 @@ from fleet.ledger.events import (
     MessageAccepted,
     MessageDecided,
     MessageRetried,
+    SubjobStarted,
     TurnEnded,
     TurnSetAside,
     TurnStarted,
@@ -35,7 +36,7 @@ __all__ = ["Moment", "moments"]
 
 _TYPES = (
     MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, MessageRetried.TYPE, DispatchCancelled.TYPE,
-    TurnStarted.TYPE, TurnEnded.TYPE, TurnSetAside.TYPE,
+    SubjobStarted.TYPE, TurnStarted.TYPE, TurnEnded.TYPE, TurnSetAside.TYPE,
 )  # fmt: skip
 _NEITHER, _SAME, _ALL = range(3)
 

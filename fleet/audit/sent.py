@@ -33,6 +33,8 @@ def first_messages(ledger: Ledger, user: str, seq: int, transcript: str) -> tupl
         if isinstance(event, ev.MessageDecided) and event.decision.job_id == started.job_id:
             role = event.decision.agent
             root.task_agents.setdefault(role, root.new(AgentRecord, role, "dialog", "", ""))
+        elif isinstance(event, ev.SubjobStarted) and event.parent == started.job_id:
+            pass  # its turn may end with children that it calls off
         elif isinstance(event, (ev.AppEventRecorded, ev.MessageDecided)) or not (
             isinstance(event, ev.MessageAccepted) or getattr(event, "job_id", "") == started.job_id
         ):

@@ -178,9 +178,9 @@ class _Trace:
         if whole and self.content and ended:
             attributes |= self.content.ended(ended)
         events = [
-            Event(f"fleet.{step.kind}", step.at, {"fleet.name": step.data.get("tool") or step.data["name"]})
+            Event(f"fleet.{step.kind}", step.at, {"fleet.name": _named(step)})
             for step in inside
-            if whole and step.kind in ("tool.intended", "confirm.asked", "app.event")
+            if whole and step.kind in ("tool.intended", "confirm.asked", "subjob.started", "app.event")
         ]
         span = self._span(
             part, "message", f"{sem.INVOKE_AGENT} {self.decision.agent}", began.at, inside[-1].at,
@@ -293,6 +293,11 @@ def _answered(model: str, stop_reason: str, tokens: Mapping[str, int]) -> dict[s
             sem.USAGE_CACHE_CREATION_INPUT_TOKENS: tokens["cache_write"],
         }
     return answered
+
+
+def _named(step: Step) -> str:
+    """What a step is about: a tool, an application's event, an agent."""
+    return str(next(step.data[each] for each in ("tool", "name", "agent") if each in step.data))
 
 
 def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:

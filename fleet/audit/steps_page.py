@@ -69,6 +69,9 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         return "released", f"by {name(data['by'])}; the agent answers again"
     if step.kind == "turn.set_aside":
         return "set aside", f"turn {data['turn']} ends unanswered for {name(data['by'])}, its messages wait"
+    if step.kind == "subjob.started":
+        then = "" if data["wait"] else ", not waited for"
+        return "subjob", f"{name(data['agent'])} as {name(data['job_id'])}{then}: {inert(data['text'], _PART)}"
     if step.kind == "tool.intended":
         return "tool intent", f"{name(data['tool'])} {inert_json(data['arguments'], _PART)}"
     if step.kind == "tool.returned":

@@ -25,6 +25,7 @@ _TURN = tuple(
         ev.ModelAnswered,
         ev.ConfirmationAsked,
         ev.ConfirmationSettled,
+        ev.SubjobStarted,
         ev.ToolIntended,
         ev.ToolReturned,
         ev.AppEventRecorded,
@@ -128,7 +129,8 @@ def _turn(ledger: Ledger, decided: Stored, message_id: str, stream: str, put_bac
             return
         if isinstance(event, ev.ConfirmationSettled) and event.message_id == message_id:  # this message is the answer
             yield stored
-        if isinstance(event, TAKEOVERS) and f"job:{event.job_id}" == stream:
+        of_the_turn = isinstance(event, ev.SubjobStarted) and open_turn and f"job:{event.parent}" == stream
+        if of_the_turn or (isinstance(event, TAKEOVERS) and f"job:{event.job_id}" == stream):
             yield stored
         if stored.stream != stream:
             continue
@@ -162,6 +164,9 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             steps.append(Step(stored.at, stored.seq, event.TYPE, event.latency_us, _model(event)))
         elif isinstance(event, ev.ConfirmationAsked):
             steps.append(asked_step(stored, event))
+        elif isinstance(event, ev.SubjobStarted):
+            data = {"agent": event.agent, "job_id": event.job_id, "call_id": event.call_id, "wait": event.wait}
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, data | {"text": event.text}))
         elif isinstance(event, ev.ToolIntended):
             data = {"tool": event.tool, "call_id": event.call_id, "arguments": event.arguments}
             data["idempotency_key"] = event.idempotency_key

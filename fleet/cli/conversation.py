@@ -18,6 +18,7 @@ from fleet.ledger.events import (
     ModelAnswered,
     ReplyDelivered,
     ReplyFailed,
+    SubjobStarted,
     ThreadReleased,
     ThreadTakenOver,
     ToolIntended,
@@ -189,6 +190,10 @@ def _stand(told: Conversation) -> None:
             told.started_at = told.started_at or stored.at
             open_ids.add(event.message_id)
             told.latest_at = stored.at
+        elif isinstance(event, SubjobStarted):
+            told.agent, told.user, told.name = event.agent, event.user, event.name
+            told.started_at = told.latest_at = stored.at
+            open_ids.add(event.message_id)
         elif isinstance(event, MessageRetried):
             open_ids.add(event.message_id)
         elif isinstance(event, ThreadTakenOver):
@@ -218,6 +223,8 @@ def entry_of(stored: Stored) -> dict[str, Any] | None:
                 "action": decision.outcome, "agent": decision.agent, "fallback": decision.fallback,
                 "reason": decision.reason or decision.gate_reason,
             }  # fmt: skip
+        case SubjobStarted():
+            return {**base, "kind": "task", "agent": event.agent, "parent": event.parent, "text": event.text}
         case ModelAnswered():
             text = "".join(block["text"] for block in event.content if block.get("type") == "text")
             calls = [

@@ -108,6 +108,9 @@ def _line(entry: dict[str, Any]) -> RenderableType:
             chosen = data(f"{entry['action']} {entry['agent']}", "cyan")
             by = f" (fallback: {entry['fallback']})" if entry["fallback"] else ""
             return Text.assemble((when, "dim"), "→ ", chosen, by, "  ", data(entry["reason"], "dim"))
+        case "task":
+            head = Text.assemble((when, "dim"), data(f"a task of {entry['parent']}:", "bold"))
+            return Group(head, indented(lines(entry["text"]), 4))
         case "model":
             calls = ", ".join(f"{call['tool']}({_arguments(call['arguments'])})" for call in entry["calls"])
             said = data(f"calls {calls}" if calls else "answers", "dim")

@@ -67,11 +67,15 @@ class UserRecord:
 
 @memo(id="fleet/ThreadRecord")
 class ThreadRecord:
-    """A thread: one topic of one user with one agent. `status` is the last turn's result, or working."""
+    """A thread: one topic of one user with one agent. `status` is the last turn's result, or working.
+
+    `parent` is the job that started it as a subjob's; such a thread is no topic of the user's, and takes no messages.
+    """
 
     status: str = "working"
     last_assistant_message: str = ""
     messages: int = 0
+    parent: str = ""
 
     def __init__(self, id: str, user: str, agent: str, job: str, name: str, language: str, at: int) -> None:  # noqa: A002
         self.id = id
@@ -95,11 +99,13 @@ class JobRecord:
     dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id (""
     for a turn that no message began) and reason. `pending` holds the confirmations that nobody has answered, `settled`
     what people have said and no turn has taken up, `turn_settled` the keys that the open turn took up, all as JSON.
-    `turn_at` is when the newest turn began; `taken_over` is who answers in its place, "" for nobody; `said` is what
-    they have said and no turn has given to the user, as JSON, with the ids of the messages that it answers. `tokens`
-    and `spent` (millionths of a US dollar) are what its model calls have used, `turn_…` the newest turn's. `step` is ""
-    or, for a step of a workflow, a JSON object: the `message` that it began with, the next step's in `then`, and
-    whether it is `open`.
+    `turn_at` is when the newest turn began, plus what it has waited for children; `taken_over` is who answers in its
+    place, "" for nobody; `said` is what they have said and no turn has given to the user, as JSON, with the ids of the
+    messages that it answers. `tokens` and `spent` (millionths of a US dollar) are what its model calls and those of
+    children it waited for have used, `turn_…` the newest turn's, `most_…` what it may use in all (0: no word). `step`
+    is "" or, for a step of a workflow, a JSON object: the `message` that it began with, the next step's in `then`, and
+    whether it is `open`. `parent` is the job that it is a child of; `subjobs` are the children of the open turn (see
+    graph/subjobs.py), `turn_subjobs` how many the newest turn has started, `waits_since` when it last began to wait.
     """
 
     version: int = 0
@@ -121,6 +127,12 @@ class JobRecord:
     stop_reason: str = ""
     metadata: str = ""
     step: str = ""
+    parent: str = ""
+    subjobs: str = "[]"
+    turn_subjobs: int = 0
+    waits_since: int = 0
+    most_tokens: int = 0
+    most_spent: int = 0
 
     def __init__(self, id: str, thread: str, agent: str, example: int | None) -> None:  # noqa: A002
         self.id = id

@@ -10,11 +10,12 @@ from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
 from fleet.graph.records import DAY_US, JobRecord, UserRecord
 from fleet.graph.steps import end_step
-from fleet.graph.tail import job_of, not_run, result, say
+from fleet.graph.subjobs import SUBJOBS, answered, called_off, ended, waited_for
+from fleet.graph.tail import job_of, not_run, result, say, unanswered_calls
 from fleet.ledger import events as ev
 from fleet.ledger.base import Stored
 
-__all__ = ["TURNS", "has_work", "use"]
+__all__ = ["TURNS", "has_work", "use", "waits"]
 
 _KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
 _KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
@@ -37,6 +38,7 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
     job.turn = event.turn
     job.turn_at = stored.at
     job.turn_tokens = job.turn_spent = 0
+    job.turn_subjobs = 0
     job.turn_ids = list(event.message_ids)
     job.turn_transcript = event.transcript
     job.turn_steps = 0
@@ -78,6 +80,7 @@ def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
     if len(job.intended):
         job.intended = [call_id for call_id in job.intended if call_id != event.call_id]
     if not event.settled:
+        answered(job, event.call_id)
         result(job, event.call_id, event.content, error=event.error)
         return
     say(job, {"role": "user", "content": [{"type": "text", "text": event.content}]})
@@ -132,9 +135,10 @@ def _call_off(job: JobRecord, message_id: str, reason: str) -> None:
 
 def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job, thread = job_of(root, event.job_id), root.threads[event.thread_id]
+    ended(root, stored, event)
     if len(job.cancelled):
-        ended = event.message_ids or ("",)
-        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in ended]
+        over = event.message_ids or ("",)
+        job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"] not in over]
         taken_up = any(each in event.message_ids for each in list(job.turn_ids))
         if event.message_ids and not taken_up:  # called off before a turn did
             job.waiting = [entry for entry in job.waiting if json.loads(entry)["id"] not in event.message_ids]
@@ -155,6 +159,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     job.open = False
     if event.then or not (event.result == "need_input" or event.by):
         end_step(job)
+    called_off(root, job, event.subjobs)
     job.turn_settled = "[]"
     if event.settled:
         job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])
@@ -169,20 +174,32 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
     if event.summary:
         thread.summary = event.summary
     thread.status = "working" if len(job.waiting) else event.result
-    touch(root, root.users[event.user], event.user, thread.id)
+    if not job.parent:
+        touch(root, root.users[event.user], event.user, thread.id)
 
 
 def has_work(job: JobRecord) -> bool:
-    """Whether the job has something to do: a turn that is open, messages that wait, or what a person has said.
+    """Whether the job has something to do: a turn that can go on, messages that wait, or what a person has said.
 
     One whose thread a person has taken over ends its open turn, and gives the user what that person says.
     """
-    if job.said != "[]" or job.open:
+    if job.said != "[]":
         return True
+    if job.open:
+        return not waits(job)
     return (not job.taken_over and bool(len(job.waiting) or job.settled != "[]")) or bool(len(job.cancelled))
 
 
+def waits(job: JobRecord) -> bool:
+    """Whether the open turn can do nothing until a child has ended: all its unanswered calls wait for one."""
+    if not job.open or job.subjobs == "[]" or job.taken_over or job.said != "[]" or len(job.cancelled):
+        return False
+    calls, waiting = unanswered_calls(job), {each["call_id"] for each in waited_for(job)}
+    return bool(calls) and waiting.issuperset(calls)
+
+
 TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
+    **SUBJOBS,
     ev.DispatchCancelled: _cancelled,
     ev.JobCancelled: _job_cancelled,
     ev.TurnStarted: _turn_started,

@@ -45,6 +45,7 @@ from fleet.ledger.turn_events import (
     ConfirmationSettled,
     JobHandedOver,
     ModelAnswered,
+    SubjobStarted,
     ToolIntended,
     ToolReturned,
     TurnEnded,
@@ -59,6 +60,7 @@ __all__ = [
     "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled", "JobHandedOver",
     "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
     "ModelAnswered", "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound",
+    "SubjobStarted",
     "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
     "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
@@ -175,6 +177,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         ConfirmationAsked,
         ConfirmationSettled,
         CallResolved,
+        SubjobStarted,
         ToolIntended,
         ToolReturned,
         AppEventRecorded,

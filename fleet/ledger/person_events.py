@@ -66,7 +66,8 @@ class JobCancelled(Event):
 class TurnSetAside(Event):
     """A turn ends without an answer, because `by` has taken its thread over; its messages wait again. Stream: job:ID.
 
-    `texts` are those of the messages; `settled` names the confirmations and resolved calls that it took up.
+    `texts` are those of the messages; `settled` names the confirmations and resolved calls that it took up,
+    `subjobs` the child jobs that it waited for and that are called off with it.
     """
 
     TYPE = "turn.set_aside"
@@ -78,6 +79,7 @@ class TurnSetAside(Event):
     message_ids: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()
+    subjobs: tuple[str, ...] = ()
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
         return tuple(("turns", key) for key in self.settled)

@@ -10,7 +10,7 @@ from fleet.ledger.event import Event, Queue
 
 __all__ = [
     "AppEventRecorded", "CallResolved", "ConfirmationAsked", "ConfirmationSettled", "JobHandedOver", "ModelAnswered",
-    "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
+    "SubjobStarted", "ToolIntended", "ToolReturned", "TurnEnded", "TurnResult", "TurnStarted",
 ]  # fmt: skip
 
 TurnResult = Literal["success", "blocked", "need_input", "failed"]
@@ -133,6 +133,33 @@ class CallResolved(Event):
         return (("turns", self.key),)
 
 
+class SubjobStarted(Event):
+    """A job's turn hands a task to another agent: a child job, in a thread of its own. Stream: job:ID, version 1.
+
+    `parent`, `turn` and `call_id` say which call asked for it, and with `wait` has the child's first turn for its
+    result; `message_id` is what the child's turn answers, `text` the task; `most_…` is what the child may use, 0: no
+    word on it.
+    """
+
+    TYPE = "subjob.started"
+    job_id: str
+    parent: str
+    turn: int
+    call_id: str
+    thread_id: str
+    user: str
+    agent: str
+    name: str
+    message_id: str
+    text: str
+    wait: bool = True
+    most_tokens: int = 0
+    most_usd: float = 0.0
+
+    def opens(self) -> tuple[tuple[Queue, str], ...]:
+        return (("turns", self.message_id),)
+
+
 class ToolIntended(Event):
     """A tool with effects is about to run: recorded before it does. Stream: job:ID."""
 
@@ -182,7 +209,7 @@ class TurnEnded(Event):
     `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
     confirmations, resolved calls and persons' replies that it took up; `by` is the person whose reply it is, "" for the
     agent's own. With `then` the result is the input of a workflow's next step, which begins with the message of
-    that id. Stream: job:ID.
+    that id; `subjobs` are the child jobs that it waited for and that are called off with it. Stream: job:ID.
     """
 
     TYPE = "turn.ended"
@@ -200,6 +227,7 @@ class TurnEnded(Event):
     settled: tuple[str, ...] = ()
     by: str = ""
     then: str = ""
+    subjobs: tuple[str, ...] = ()
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         reply: tuple[tuple[Queue, str], ...] = (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()

@@ -130,7 +130,8 @@ def facts_of(
 
     def thread(thread_id: str) -> ThreadView | None:
         found = root.threads.get(thread_id)
-        return threads[thread_id] if found is not None and found.user == message.user else None
+        own = found is not None and found.user == message.user and not found.parent
+        return threads[thread_id] if own else None
 
     forgotten = known.forgotten if known is not None else 0
     return Facts(MessageView.of(message, language), now, agents, recent, preferred, thread, forgotten)

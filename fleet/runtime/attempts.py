@@ -91,13 +91,15 @@ class Attempts:
         _log("turn.failed", last, error, tries, job=job_id)
         if last:
             self._turns.pop(job_id, None)
-            reason = f"to the dead letters after {tries} attempt{'s' * (tries > 1)}: {said}"
+            end = "given up" if job.parent else "to the dead letters"
+            reason = f"{end} after {tries} attempt{'s' * (tries > 1)}: {said}"
             dead = (
                 MessageDead(
                     message_id=each, stage="turn", attempts=tries, error=said, trace=trace, thread_id=thread.id,
                     job_id=job_id,
                 )
                 for each in ids
+                if not job.parent  # whoever handed the task down is told, and nobody can put it back
             )  # fmt: skip
             events = (*given_up(job, thread, reason, _SORRY, deliver=deliver), *dead)
             await self._write(Draft(f"job:{job_id}", job.version, events, thread.user))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from fleet.graph.living import LivingRoot
+from fleet.graph.turns import has_work
 from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
     AgentPaused,
@@ -28,9 +29,11 @@ from fleet.ledger.events import (
     MessageRetried,
     PersonReplied,
     ReplyRetried,
+    SubjobStarted,
     ThreadReleased,
     ThreadTakenOver,
     TurnEnded,
+    TurnSetAside,
 )
 from fleet.runtime.attempts import Attempts
 from fleet.runtime.inbox import Inbox
@@ -86,6 +89,10 @@ class Loop:
             self.inbox.touched(event.thread_id)
             if event.then:
                 self.spawn(self.steps.begin(event))
+            if (parent := self._root.jobs[event.job_id].parent) and has_work(self._root.jobs[parent]):
+                self._wake(parent, self._rank_of_child(event.job_id))
+            for child in event.subjobs:
+                self._interrupt(child, stored.at)
             if event.reply_id and event.deliver:
                 self.outbox.put(event, self._root.jobs[event.job_id].agent, 0)
         else:
@@ -93,8 +100,12 @@ class Loop:
 
     def _react_seldom(self, stored: Stored, event: Event) -> None:
         if isinstance(event, (DispatchCancelled, JobCancelled, ThreadTakenOver)):
-            if self.turns is not None:
-                self.turns.interrupt(event.job_id, stored.at)
+            self._interrupt(event.job_id, stored.at)
+        elif isinstance(event, SubjobStarted):
+            self._wake(event.job_id, self._rank_of_child(event.job_id))
+        elif isinstance(event, TurnSetAside):
+            for child in event.subjobs:
+                self._interrupt(child, stored.at)
         elif isinstance(event, AgentPaused):
             self.inbox.offer()
             if self.turns is not None:
@@ -187,6 +198,17 @@ class Loop:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         return not left
+
+    def _rank_of_child(self, job_id: str) -> int:
+        """A child, and whoever waits for it, comes before what came later than the turn that began it all."""
+        job = self._root.jobs[job_id]
+        while job.parent:
+            job = self._root.jobs[job.parent]
+        return job.turn_at
+
+    def _interrupt(self, job_id: str, rank: int) -> None:
+        if self.turns is not None:
+            self.turns.interrupt(job_id, rank)
 
     def _wake(self, job_id: str, rank: int) -> None:
         if self.turns is not None:

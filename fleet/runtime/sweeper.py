@@ -37,6 +37,7 @@ from fleet.ledger.events import (
     MessageRetried,
     PersonReplied,
     StuckFound,
+    SubjobStarted,
 )
 from fleet.log import log
 from fleet.runtime.loop import Loop
@@ -46,7 +47,7 @@ __all__ = ["Sweeper"]
 
 _STREAM = "sweeper"
 _QUEUES: tuple[Queue, ...] = ("inbox", "turns", "outbox")
-_OF_A_JOB = (MessageRetried, ConfirmationSettled, CallResolved, PersonReplied)
+_OF_A_JOB = (MessageRetried, ConfirmationSettled, CallResolved, PersonReplied, SubjobStarted)
 _MOST = 1000  # entries of a queue looked at in one sweep, the oldest first
 _ANSWER_S = 5.0  # the loop answers in milliseconds; code that holds it up so long holds up everybody
 

@@ -15,6 +15,7 @@ from fleet.ledger.events import (
     Event,
     MessageDecided,
     PersonReplied,
+    SubjobStarted,
     ThreadReleased,
     ThreadTakenOver,
     TurnEnded,
@@ -139,6 +140,10 @@ def _owner(ledger: Ledger, thread_id: str) -> Takeover:
     for stored in ledger.read_stream(f"job:{job_id}"):
         if isinstance(stored.event, Erased):
             raise InputError(f"thread {thread_id} was erased: its user was forgotten, and nothing but its id is left")
+        if isinstance(stored.event, SubjobStarted):
+            raise InputError(
+                f"thread {thread_id} is a task of {stored.event.parent}, which no user reads; take over its thread"
+            )
         if isinstance(stored.event, (TurnStarted, TurnEnded)) and stored.event.thread_id == thread_id:
             return Takeover(thread_id, job_id, stored.user)
     for entry in ledger.pending("turns"):

@@ -16,6 +16,7 @@ from fleet.ledger.events import (
     MessageDead,
     MessageDecided,
     MessageDropped,
+    SubjobStarted,
     TurnEnded,
     TurnSetAside,
 )
@@ -33,7 +34,7 @@ TRACES = {
 }
 TRACED = (
     MessageAccepted.TYPE, DispatchRequested.TYPE, MessageDecided.TYPE, TurnEnded.TYPE, MessageDead.TYPE,
-    MessageDropped.TYPE, TurnSetAside.TYPE,
+    MessageDropped.TYPE, TurnSetAside.TYPE, SubjobStarted.TYPE,
 )  # fmt: skip
 _SETTLED = {"drop": "dispatch.completed", "cancelled": "dispatch.completed", "error": "dispatch.failed",
             "human": "dispatch.taken_over"}  # fmt: skip
@@ -82,6 +83,10 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
             return (made, taken, scheduled) if decision.handed_from else (made, scheduled)
         why = decision.gate_reason or decision.fallback_reason
         return made, _trace(_SETTLED[decision.outcome], event.message_id, stored, why)
+    if isinstance(event, SubjobStarted):
+        where = {"agent": event.agent, "thread_id": event.thread_id}
+        created = _trace("dispatch.request.created", event.message_id, stored, f"subjob of {event.parent}", **where)
+        return created, _trace("dispatch.scheduled", event.message_id, stored, event.job_id, **where)
     if isinstance(event, TurnEnded):
         name = "dispatch.completed" if event.result in ("success", "need_input") else "dispatch.failed"
         detail = f"{event.result}: {event.reason}" if event.reason else event.result

@@ -12,7 +12,7 @@ from typing import Any
 
 from fleet.clock import now_us
 from fleet.graph.living import LivingRoot
-from fleet.graph.turns import has_work
+from fleet.graph.turns import has_work, waits
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
 from fleet.runtime.fairness import Shares
 from fleet.runtime.lanes import Ranking
@@ -70,9 +70,9 @@ class Turns:
         return not self._slots
 
     def knows(self, job_id: str) -> bool:
-        """Whether the job runs, pauses, waits for its turn to run, or a person answers in its place."""
+        """Whether the job runs, pauses, or waits for its turn to run, for a child, or for a person in its place."""
         job = self._root.jobs.get(job_id)
-        if job is not None and not has_work(job) and job.taken_over:
+        if job is not None and (waits(job) or (not has_work(job) and job.taken_over)):
             return True
         return job_id in self._busy or job_id in self._ready or any(job_id in each for each in self._aside.values())
 

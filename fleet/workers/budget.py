@@ -1,4 +1,4 @@
-"""Whether a turn may go on: its steps and time, and what it, its job and its user's day have used."""
+"""Whether a turn may go on: its steps and time, and what it, its job, its user's day and its task have used."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def policies_of(app: App, settings: Settings) -> Mapping[str, Policy]:
         model_timeout_s=settings.model_timeout_s,
         tool_timeout_s=settings.tool_timeout_s,
         turn_timeout_s=settings.turn_timeout_s,
+        subjob_depth=settings.subjob_depth,
+        turn_subjobs=settings.turn_subjobs,
     )
     return {role: agent.policy.over(app.policy).over(given) for role, agent in app.agents.items()}
 
@@ -49,6 +51,10 @@ def breach_of(policy: Policy, job: JobRecord, user: UserRecord, now_us: int) -> 
         (
             "day", "tomorrow", user.day_tokens if today else 0, user.day_spent if today else 0, policy.day_tokens,
             policy.day_usd,
+        ),
+        (
+            "task", "with less at a time", job.tokens, job.spent, job.most_tokens or None,
+            job.most_spent / 1_000_000 or None,
         ),
     ):  # fmt: skip
         reply = _USED_UP.format(what=what, when=when)

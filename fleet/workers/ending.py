@@ -6,6 +6,7 @@ import json
 
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.graph.steps import next_step
+from fleet.graph.subjobs import waited_for
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
 
 __all__ = ["given_up", "reply_id_of", "turn_ended", "waiting_ids"]
@@ -16,7 +17,7 @@ def turn_ended(
 ) -> TurnEnded:
     """The end of the job's open turn. `reason` says why it was blocked or failed.
 
-    What a workflow's step before the last came to goes on to the next one, and not to the user.
+    What a workflow's step before the last came to goes on to the next one, a child's to its parent: not to the user.
     """
     then = next_step(job) if result == "success" else ""
     return TurnEnded(
@@ -28,10 +29,11 @@ def turn_ended(
         result=result,
         reply_id=reply_id_of(job, job.turn),
         reply=reply,
-        deliver=deliver and not then,
+        deliver=deliver and not then and not job.parent,
         then=then,
         reason=reason,
         settled=tuple(json.loads(job.turn_settled)),
+        subjobs=tuple(each["job"] for each in waited_for(job)),
     )
 
 
@@ -47,7 +49,8 @@ def given_up(
     started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids)
     ended = TurnEnded(
         job_id=job.id, thread_id=thread.id, user=thread.user, turn=turn, message_ids=ids, result="failed",
-        reply_id=reply_id_of(job, turn), reply=reply, deliver=deliver, reason=reason, settled=settled,
+        reply_id=reply_id_of(job, turn), reply=reply, deliver=deliver and not job.parent, reason=reason,
+        settled=settled,
     )  # fmt: skip
     return (started, ended)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.graph.steps import next_step
+from fleet.graph.subjobs import waited_for
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnSetAside, TurnStarted
 from fleet.workers.conversation import ends_in_question
 from fleet.workers.ending import reply_id_of, waiting_ids
@@ -26,6 +27,7 @@ def set_aside(job: JobRecord, thread: ThreadRecord, texts: Sequence[str]) -> Tur
         message_ids=tuple(job.turn_ids),
         texts=tuple(texts),
         settled=tuple(json.loads(job.turn_settled)),
+        subjobs=tuple(each["job"] for each in waited_for(job)),
     )
 
 

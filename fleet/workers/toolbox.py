@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleet.agents.agent import DISPATCH_TOOL
 from fleet.agents.catalog import Catalog
 from fleet.agents.context import ToolContext
 from fleet.agents.policy import Policy
@@ -29,6 +30,7 @@ from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.confirm import asked, note_of
 from fleet.workers.recorded import is_cancelled, returned
+from fleet.workers.subjobs import Subjobs
 
 __all__ = ["CutOff", "Toolbox"]
 
@@ -64,14 +66,20 @@ class Toolbox:
     """Runs the tool calls of every agent of one application."""
 
     def __init__(self, catalog: Catalog, root: LivingRoot, record: Record, settings: Settings,
-                 policies: Mapping[str, Policy]) -> None:  # fmt: skip
+                 policies: Mapping[str, Policy], subjobs: Subjobs) -> None:  # fmt: skip
         self._app, self._root, self._record, self._settings = catalog.app, root, record, settings
-        self._policies = policies
+        self._policies, self._subjobs = policies, subjobs
         self._tools = {role: {each.name: each for each in agent.tools} for role, agent in self._app.agents.items()}
-        self.blocks = {role: tuple(t.as_block() for t in tools.values()) for role, tools in self._tools.items()}
+        self.blocks = {
+            role: (*(t.as_block() for t in tools.values()), *([subjobs.blocks[role]] if role in subjobs.blocks else []))
+            for role, tools in self._tools.items()
+        }
 
     async def call(self, job: JobRecord, block: Mapping[str, Any]) -> CutOff | None:
         """Run the model's call, or record why it was not run. Raises nothing for what a tool did."""
+        if block["name"] == DISPATCH_TOOL and job.agent in self._subjobs.blocks:
+            await self._hand_down(job, block)
+            return None
         tool = self._tools[job.agent].get(block["name"])
         call_id = str(block["id"])
         if tool is None:
@@ -90,11 +98,22 @@ class Toolbox:
         if not ask:
             return await self._run(call, arguments, context)
         thread = self._root.threads[job.thread]
-        approver = "operator" if self._app.agents[job.agent].KIND == "supervised" else tool.approver
+        unseen = self._app.agents[job.agent].KIND == "supervised" or job.parent  # the user is not asked there
+        approver = "operator" if unseen else tool.approver
         expires_at = now_us() + round(self._settings.confirm_s * 1_000_000)
         waits = returned(job, block, _WAITS)
         await self._record(job, asked(tool, job, thread, block, approver, expires_at), waits)
         return None
+
+    async def _hand_down(self, job: JobRecord, block: Mapping[str, Any]) -> None:
+        """Start the child that the call asks for, or record its result."""
+        try:
+            result = await self._subjobs.call(job, block)
+        except ToolError as refused:
+            await self._returned(job, block, storable(refused.message), error=True)
+            return
+        if result is not None:
+            await self._record(job, result)
 
     async def take_up(self, job: JobRecord) -> CutOff | None:
         """Do what the first of the things asks for that people have said about the job's calls."""

@@ -19,17 +19,17 @@ from typing import Any
 from fleet.agents.agent import Agent
 from fleet.agents.catalog import Catalog
 from fleet.clock import now, now_us
-from fleet.errors import GraphError, ModelError, StaleWriteError
+from fleet.errors import ModelError, StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
+from fleet.graph.subjobs import waited_for
 from fleet.graph.tail import unanswered_calls
-from fleet.graph.turns import has_work
+from fleet.graph.turns import has_work, waits
 from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
     ConfirmationSettled,
     Event,
     JobHandedOver,
-    MessageAccepted,
     TurnEnded,
     TurnResult,
     TurnStarted,
@@ -45,8 +45,10 @@ from fleet.workers.budget import breach_of, policies_of, time_left_s
 from fleet.workers.confirm import open_questions, verdicts, words_for
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
 from fleet.workers.ending import given_up, turn_ended, waiting_ids
+from fleet.workers.heard import last_ids, messages_of
 from fleet.workers.persons import set_aside, spoken
 from fleet.workers.recorded import answered_by, is_cancelled, last_answer
+from fleet.workers.subjobs import Subjobs
 from fleet.workers.toolbox import CutOff, Toolbox
 
 __all__ = ["Worker"]
@@ -82,7 +84,8 @@ class Worker:
         self._agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self._policies = policies_of(catalog.app, settings)
-        self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies)
+        subjobs = Subjobs(catalog, root, write, self._policies)
+        self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies, subjobs)
         self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -91,7 +94,7 @@ class Worker:
         }
 
     async def turn(self, job_id: str) -> None:
-        """Run the job's open turn to its end, or open one for what waits; nothing to do is no error.
+        """Run the job's open turn to its end, or until it waits for a child; or open one for what waits.
 
         Raises: LedgerError or GraphError when it cannot be recorded; nothing for what a model or tool did.
         """
@@ -118,7 +121,7 @@ class Worker:
             await self._start(job)
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
         await self._call_off(job)  # it may have come while the turn's beginning was recorded
-        while not await self._stand_back(job) and job.open:
+        while not await self._stand_back(job) and job.open and not waits(job):
             await self._step(job, transcript)
             await self._call_off(job)
 
@@ -138,11 +141,13 @@ class Worker:
             called_off = json.loads(job.cancelled[0])
             message_id, why, ids = called_off["id"], called_off["reason"], tuple(job.turn_ids)
             running = message_id in ids or not message_id
-            ended = self._end(job, "failed", "", why).model_copy(
+            ended = self._end(job, "failed", "", why)
+            ended = ended.model_copy(
                 update={
                     "message_ids": ids if running else (message_id,),
                     "reply_id": "",
                     "deliver": False,
+                    "subjobs": ended.subjobs if running else (),
                     "settled": tuple(json.loads(job.turn_settled)) if running else (),
                 }
             )
@@ -155,7 +160,7 @@ class Worker:
         await self._call_off(job)
         if job.open:
             await self._finish_begun(job)
-            texts = [self._accepted(message_id).text for message_id in job.turn_ids]
+            texts = [each.text for each in messages_of(self._ledger, job, job.turn_ids)]
             await self._record(job, set_aside(job, self._root.threads[job.thread], texts))
         while job.said != "[]":
             deliver = self.delivers.get(job.agent, False)
@@ -174,7 +179,7 @@ class Worker:
 
     async def _start(self, job: JobRecord) -> None:
         ids = waiting_ids(job)
-        messages = [self._accepted(message_id) for message_id in ids or self._last_messages(job)]
+        messages = messages_of(self._ledger, job, ids or last_ids(self._ledger, job))
         thread = self._root.threads[job.thread]
         warm = warm_up(
             self._roles[job.agent],
@@ -199,29 +204,18 @@ class Worker:
         )
         await self._record(job, started, blobs=(transcript, prompt))
 
-    def _last_messages(self, job: JobRecord) -> tuple[str, ...]:
-        """The messages of the job's last turn that had any: what a turn is about that no message began."""
-        for stored in reversed(self._ledger.read_stream(f"job:{job.id}")):
-            if isinstance(stored.event, TurnStarted) and stored.event.message_ids:
-                return stored.event.message_ids
-        raise GraphError(f"job {job.id} was woken and never had a message")
-
-    def _accepted(self, message_id: str) -> MessageAccepted:
-        event = self._ledger.read_stream(f"message:{message_id}")[0].event
-        if not isinstance(event, MessageAccepted):
-            raise GraphError(f"message {message_id} was routed and never accepted")
-        return event
-
     async def _step(self, job: JobRecord, transcript: str) -> None:
         """Whatever the end of the conversation asks for next."""
         await self._hear(job)
         calls = unanswered_calls(job)
         last = json.loads(job.tail[-1])
-        if job.settled != "[]":
+        if calls:  # those of children may wait; whatever else there is to say comes after the results
+            waiting = {each["call_id"] for each in waited_for(job)}
+            ready = [each for each in last_answer(job) if each.get("id") in calls and each["id"] not in waiting]
+            for block in ready[:1]:
+                await self._cut_off(job, await self._toolbox.call(job, block))
+        elif job.settled != "[]":
             await self._cut_off(job, await self._toolbox.take_up(job))
-        elif calls:
-            block = next(b for b in last_answer(job) if b.get("id") == calls[0])
-            await self._cut_off(job, await self._toolbox.call(job, block))
         elif job.open and (questions := open_questions(job, job.turn)):
             await self._record(job, self._asking(job, questions))
         elif last["role"] == "assistant":
@@ -236,7 +230,7 @@ class Worker:
         questions = open_questions(job, job.turn - 1)
         if not questions or not len(job.turn_ids):
             return
-        messages = [self._accepted(message_id) for message_id in job.turn_ids]
+        messages = messages_of(self._ledger, job, job.turn_ids)
         for question, verdict in verdicts(questions, [message.text for message in messages], now_us()):
             settled = ConfirmationSettled(
                 confirm_id=question["key"],
