@@ -40,6 +40,8 @@ def retry_job(ledger: Ledger, job_id: str, *, by: str) -> tuple[str, ...]:
     if found.state not in ("failed", "blocked", "cancelled"):
         raise InputError(f"job {job_id} is {found.state}; only what failed or is blocked is tried again")
     last = found.turns[-1]
+    if found.parent:
+        raise InputError(f"job {job_id} is a task of {found.parent}, which was told so; try that job again")
     if found.cut_off:
         raise InputError(f"job {job_id} has a call that was cut off; `fleet jobs resolve {job_id}` comes first")
     if asked := next((call for call in last.calls if call.state == "asked"), None):

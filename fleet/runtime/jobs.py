@@ -20,6 +20,7 @@ from fleet.ledger.events import (
     MessageRetried,
     ModelAnswered,
     PersonReplied,
+    SubjobStarted,
     ToolIntended,
     ToolReturned,
     TurnEnded,
@@ -32,7 +33,7 @@ __all__ = ["STATES", "Call", "Job", "Turn", "find_job", "job_of", "jobs"]
 
 STATES = ("running", "waiting", "taken_over", "success", "need_input", "blocked", "failed", "cancelled")
 _JOB = "job:job_"
-_BY_JOB = (MessageRetried, PersonReplied, ConfirmationSettled, CallResolved)
+_BY_JOB = (MessageRetried, PersonReplied, ConfirmationSettled, CallResolved, SubjobStarted)
 
 
 @dataclass
@@ -70,7 +71,10 @@ class Turn:
 
 @dataclass
 class Job:
-    """One job: whose, where it stands, how many messages wait for it, its turns. Times are UTC, `turns` in order."""
+    """One job: whose, where it stands, how many messages wait for it, its turns. Times are UTC, `turns` in order.
+
+    `parent` is the job that it has its task from, "" for one that answers a user.
+    """
 
     id: str
     thread_id: str
@@ -82,6 +86,7 @@ class Job:
     tokens: int = 0
     cost_usd: float = 0.0
     latest_at: str = ""
+    parent: str = ""
     turns: list[Turn] = field(default_factory=list)
 
     @property
@@ -156,7 +161,7 @@ def _read(ledger: Ledger, job_id: str, waiting: Counter[str]) -> Job:
     for stored in stream:
         _tell(ledger, told, stored)
     decided = ledger.read(types=(MessageDecided.TYPE,), user=held.user, newest_first=True)
-    newest = next((each for each in decided if _is_of(each, job_id)), None)
+    newest = next((each for each in decided if _is_of(each, job_id)), None) if not told.agent else None
     if newest is not None and isinstance(newest.event, MessageDecided):
         told.agent = newest.event.decision.agent
         told.latest_at = max(told.latest_at, iso(newest.at))
@@ -190,7 +195,9 @@ def _tell(ledger: Ledger, told: Job, stored: Stored) -> None:
     told.latest_at = iso(stored.at)
     if isinstance(event, Erased):
         raise InputError(f"job {told.id} was erased: its user was forgotten, and nothing but its id is left")
-    if isinstance(event, TurnStarted):
+    if isinstance(event, SubjobStarted):
+        told.agent, told.parent = event.agent, event.parent
+    elif isinstance(event, TurnStarted):
         told.turns.append(Turn(event.turn, iso(stored.at), event.message_ids, by=event.by))
     elif isinstance(event, TurnEnded):
         if not told.turns or told.turns[-1].ended_at:  # called off before it began

@@ -55,6 +55,10 @@ def takeover(ledger: Ledger, thread_id: str, *, by: str) -> Takeover:
     if not by or not by.isprintable():
         raise InputError("a takeover needs a printable name, who it is by; nothing was changed")
 
+    task = next((each.event for each in ledger.read_stream(f"job:job_{thread_id.removeprefix('thr_')}")), None)
+    if isinstance(task, SubjobStarted):
+        raise InputError(f"thread {thread_id} is a task of {task.parent}, which no user reads; take over its thread")
+
     def event(stands: Takeover, version: int) -> Event:
         if stands.by:
             raise InputError(f"thread {thread_id} was taken over by {stands.by}; nothing was changed")
@@ -141,9 +145,7 @@ def _owner(ledger: Ledger, thread_id: str) -> Takeover:
         if isinstance(stored.event, Erased):
             raise InputError(f"thread {thread_id} was erased: its user was forgotten, and nothing but its id is left")
         if isinstance(stored.event, SubjobStarted):
-            raise InputError(
-                f"thread {thread_id} is a task of {stored.event.parent}, which no user reads; take over its thread"
-            )
+            return Takeover(thread_id, job_id, stored.user)
         if isinstance(stored.event, (TurnStarted, TurnEnded)) and stored.event.thread_id == thread_id:
             return Takeover(thread_id, job_id, stored.user)
     for entry in ledger.pending("turns"):

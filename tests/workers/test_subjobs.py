@@ -32,6 +32,8 @@ from fleet.ledger.events import (
 )
 from fleet.llm.base import Answer, Usage
 from fleet.runtime.dispatches import cancel_now
+from fleet.runtime.job_orders import cancel_job, retry_job
+from fleet.runtime.jobs import jobs
 from fleet.runtime.takeover import release, takeover
 
 ROOT = Path(__file__).parents[2]
@@ -310,6 +312,33 @@ async def test_calling_the_parent_off_calls_its_children_off(tmp_path):
         assert "hello" in str(first_messages(fleet.ledger, "ana", last.seq, "")[-1])
         assert not fleet.ledger.pending("turns")
         assert fleet.ledger.verify().ok
+
+
+async def test_a_child_that_an_operator_calls_off_is_a_failed_result(tmp_path):
+    asked = asyncio.Event()
+
+    async def worker(request: Any) -> Any:
+        if last_words_or(request) == "hang":
+            asked.set()
+            await asyncio.Event().wait()
+        return obey(request)
+
+    async with open_fleet(tmp_path, office(), models=scripted(to_lead, worker)) as fleet:
+        await fleet.accept({"user": "ana", "text": "researcher(hang)", "id": "m-1"})
+        await asked.wait()
+        (child,) = [each.event for each in events_of(fleet, SubjobStarted)]
+        assert {each.id: (each.agent, each.parent, each.state) for each in jobs(fleet.ledger)} == {
+            child.parent: ("lead", "", "running")
+        }  # a job is listed by what was decided or has ended
+        assert cancel_job(fleet.ledger, child.job_id, by="eve").agent == "researcher"
+        result = said(await fleet.reply_to("m-1"))
+        assert (result["result"], result["reason"]) == ("failed", "called off by eve")
+        await fleet.idle()
+        assert {each.id: (each.agent, each.parent, each.state) for each in jobs(fleet.ledger)} == {
+            child.parent: ("lead", "", "success"), child.job_id: ("researcher", child.parent, "cancelled"),
+        }  # fmt: skip
+        with pytest.raises(InputError, match=f"is a task of {child.parent}, which was told so"):
+            retry_job(fleet.ledger, child.job_id, by="eve")
 
 
 async def test_who_takes_the_parent_over_waits_for_no_child(tmp_path):
