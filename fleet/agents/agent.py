@@ -34,7 +34,9 @@ class Agent:
     also gets what nothing else could place. `quota`, such as `20/min`, is how many messages it is given,
     `max_concurrency` how many of its turns run at a time (0: as many as the worker's), `policy` limits its turns and
     what they cost; `away` is what the users of its threads are told while it is paused ("": their messages wait until
-    it goes on). `may_dispatch` are the roles that it may hand tasks to, by the tool `subagent_dispatch`.
+    it goes on). `may_dispatch` are the roles that it may hand tasks to, by the tool `subagent_dispatch`. `prewarm()`,
+    sync or async, runs when a worker starts and before any of its turns: what it raises is on record, and it is tried
+    again, later each time.
     Raises: ConfigError for a role that cannot name a file, or tools that clash.
     """
 
@@ -58,6 +60,7 @@ class Agent:
         away: str = "",
         may_dispatch: Iterable[str] = (),
         policy: Policy | None = None,
+        prewarm: Callable[[], Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if not role or not role.isprintable() or set(role) & set("/\\:\"'`<> .\n"):
@@ -84,6 +87,9 @@ class Agent:
         self.dispatch = dispatch
         if max_concurrency < 0:
             raise ConfigError(f"agent {role}: max_concurrency is 0 or more, not {max_concurrency}")
+        if prewarm is not None and not callable(prewarm):
+            raise ConfigError(f"agent {role}: prewarm must be a function, not {type(prewarm).__name__}")
+        self.prewarm = prewarm
         self.quota, self.max_concurrency, self.away = quota, max_concurrency, away
 
     def __repr__(self) -> str:

@@ -22,7 +22,7 @@ from fleet.cli.pretty import data, indented
 from fleet.clock import iso
 from fleet.errors import HomeError, InputError
 from fleet.ledger.base import Draft, Ledger
-from fleet.ledger.events import AgentDeclared, AgentPaused, AgentRetired, MessageDecided
+from fleet.ledger.events import AgentDeclared, AgentPaused, AgentPrewarmed, AgentRetired, MessageDecided
 from fleet.llm.registry import default_model
 from fleet.prompting.examples import examples_of
 from fleet.runtime.home import Home
@@ -34,13 +34,17 @@ __all__ = ["agents"]
 
 @dataclass(frozen=True)
 class OnRecord:
-    """What the ledger says of a role: the definition last declared, when, whether it is retired or paused, threads."""
+    """What the ledger says of a role: the definition last declared, when, whether it is retired or paused, threads.
+
+    `failing` says why it does not start, "" where it does.
+    """
 
     definition: str = ""
     changed_at: int = 0
     retired: bool = False
     threads: int = 0
     paused: bool = False
+    failing: str = ""
 
 
 @click.group(invoke_without_command=True)
@@ -136,7 +140,7 @@ def _recorded(settings: Settings, catalog: Catalog) -> dict[str, OnRecord]:
 
 
 def _record(ledger: Ledger, role: str, threads: int) -> OnRecord:
-    definition, at, retired, paused = "", 0, False, False
+    definition, at, retired, paused, failing = "", 0, False, False, ""
     for stored in ledger.read_stream(f"agent:{role}"):
         if isinstance(stored.event, AgentDeclared):
             definition, at, retired = stored.event.definition, stored.at, False
@@ -144,7 +148,10 @@ def _record(ledger: Ledger, role: str, threads: int) -> OnRecord:
             at, retired = stored.at, True
         elif isinstance(stored.event, AgentPaused):
             paused = stored.event.paused
-    return OnRecord(definition, at, retired, threads, paused)
+        elif isinstance(stored.event, AgentPrewarmed):
+            tried = f"attempt {stored.event.attempt} at {iso(stored.at)}: {stored.event.error}"
+            failing = tried if stored.event.error else ""
+    return OnRecord(definition, at, retired, threads, paused, failing)
 
 
 def _as_json(definition: Definition, model: str, recorded: dict[str, OnRecord]) -> dict[str, Any]:
@@ -176,6 +183,7 @@ def _record_json(record: OnRecord, declared: str) -> dict[str, Any]:
         "up_to_date": record.definition == declared and not record.retired,
         "retired": record.retired,
         "paused": record.paused,
+        "failing": record.failing,
         "threads": record.threads,
     }
 
@@ -205,6 +213,7 @@ def _page(each: dict[str, Any]) -> RenderableType:
         state = "retired" if record["retired"] else "in force" if record["up_to_date"] else "not the code's; in force"
         if record["paused"]:
             rows.append(("paused", "no new threads; its turns wait"))
+        rows.append(("does not start", record["failing"]))
         rows.append(("on record", f"{record['definition'][:12]}, {state} since {record['changed_at']}"))
         rows.append(("threads", str(record["threads"])))
     for name, value in rows:

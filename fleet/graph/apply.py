@@ -168,6 +168,7 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,
     ev.AgentPaused: _paused,
+    ev.AgentPrewarmed: _nothing,
     ev.RulesChanged: _nothing,
     ev.MessageAccepted: _accepted,
     ev.DispatchRequested: _accepted,

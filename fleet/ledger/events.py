@@ -55,14 +55,13 @@ from fleet.ledger.turn_events import (
 from fleet.ledger.user_events import Erased, UserForgotten
 
 __all__ = [
-    "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentRetired", "AppEventRecorded", "Assignment", "Attempt",
-    "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
+    "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentPrewarmed", "AgentRetired", "AppEventRecorded", "Assignment",
+    "Attempt", "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
     "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled", "JobHandedOver",
     "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
     "ModelAnswered", "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound",
-    "SubjobStarted",
-    "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
-    "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "SubjobStarted", "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed",
+    "TurnResult", "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -105,6 +104,15 @@ class AgentPaused(Event):
     paused: bool
     by: str = ""
     reason: str = ""
+
+
+class AgentPrewarmed(Event):
+    """An agent's prewarming failed, with `error`, and is tried again; or it came right then. Stream: agent:ROLE."""
+
+    TYPE = "agent.prewarmed"
+    role: str
+    attempt: int
+    error: str = ""
 
 
 class RulesChanged(Event):
@@ -166,6 +174,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         AgentDeclared,
         AgentRetired,
         AgentPaused,
+        AgentPrewarmed,
         RulesChanged,
         MessageAccepted,
         DispatchRequested,

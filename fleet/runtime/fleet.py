@@ -144,10 +144,7 @@ class Fleet:
         applied = self._graph.root.applied
         entries = [entry for queue in ("inbox", "turns", "outbox", "steps") for entry in self.ledger.pending(queue)]
         seqs = sorted({entry.seq for entry in entries if entry.seq <= applied})
-        if seqs:
-            self._loop.attempts.recall(self.ledger, seqs[0])
-        for seq in seqs:
-            self._loop.set_going(seq)
+        self._loop.begin(seqs)
         self._serving = True
         if seqs:
             log("fleet.resumed", entries=len(seqs))

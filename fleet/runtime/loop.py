@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -39,6 +39,7 @@ from fleet.runtime.attempts import Attempts
 from fleet.runtime.inbox import Inbox
 from fleet.runtime.lanes import rank_of
 from fleet.runtime.outbox import Outbox
+from fleet.runtime.prewarm import Prewarm
 from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
 from fleet.runtime.turns import Turns
@@ -50,7 +51,7 @@ __all__ = ["Loop"]
 class Loop:
     """Keeps the tasks of routing, turns and deliveries; `failed` is told what ends the fleet.
 
-    `inbox`, `outbox`, `steps`, and `turns` where there is a worker, are set by whoever makes it.
+    `inbox`, `outbox`, `steps`, and `turns` and `prewarm` where there is a worker, are set by whoever makes it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Loop:
         self.inbox: Inbox
         self.outbox: Outbox
         self.steps: Steps
+        self.prewarm: Prewarm | None = None
         self.turns: Turns | None = None
 
     def react(self, stored: Stored) -> None:
@@ -127,6 +129,15 @@ class Loop:
             for each in self._ledger.read_stream(f"job:{event.job_id}"):
                 if isinstance(each.event, TurnEnded) and each.event.reply_id == event.reply_id:
                     self.outbox.put(each.event, self._root.jobs[event.job_id].agent, stored.version)
+
+    def begin(self, seqs: Sequence[int]) -> None:
+        """Prewarm the agents, and set going what an earlier run has left in the queues: these events, in order."""
+        if self.prewarm is not None:
+            self.prewarm.begin()
+        if seqs:
+            self.attempts.recall(self._ledger, seqs[0])
+        for seq in seqs:
+            self.set_going(seq)
 
     def set_going(self, seq: int) -> None:
         """React to event `seq` of the ledger, once more or for the first time."""
@@ -188,6 +199,8 @@ class Loop:
         """
         self._draining.set()
         self.inbox.drain()
+        if self.prewarm is not None:
+            self.prewarm.close()
         if self.turns is not None:
             self.turns.drain()
         end = time.monotonic() + seconds

@@ -14,6 +14,7 @@ from fleet.runtime.inbox import Inbox
 from fleet.runtime.loop import Loop
 from fleet.runtime.models import Models
 from fleet.runtime.outbox import Outbox
+from fleet.runtime.prewarm import Prewarm
 from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
 from fleet.runtime.turns import Turns
@@ -51,4 +52,5 @@ def parts(
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
         step_us = round(settings.priority_step_s * 1e6)
         loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency, step_us)
+        loop.prewarm = Prewarm(catalog.app, ledger, write, loop.spawn, loop.turns.warm, settings)
     return loop

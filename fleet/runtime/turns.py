@@ -44,6 +44,7 @@ class Turns:
         self._ready = Shares(step_us)
         self._limits = {role: limit for role, limit in worker.limits.items() if limit}
         self._paused = {role for role, each in root.task_agents.items() if each.paused and role in worker.waits}
+        self._cold = {role for role, agent in worker.agents.items() if agent.prewarm is not None}
         self._of_agent: dict[str, int] = {}  # turns that run, of agents with a limit
         self._aside: dict[str, Ranking] = {}  # jobs of agents that are at their limit
         self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
@@ -111,7 +112,8 @@ class Turns:
             agent = self._agent(job_id)
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
             job = self._root.jobs[job_id]
-            if agent in self._paused and job.said == "[]" and not len(job.cancelled):  # for those it takes no agent
+            rests = agent in self._paused or agent in self._cold
+            if rests and job.said == "[]" and not len(job.cancelled):  # for those it takes no agent
                 limit = 0
             if limit is None:
                 return job_id
@@ -137,6 +139,14 @@ class Turns:
             self._paused.add(role)
             return
         self._paused.discard(role)
+        self._go_on(role)
+
+    def warm(self, role: str) -> None:
+        """An agent is prewarmed: its turns may run."""
+        self._cold.discard(role)
+        self._go_on(role)
+
+    def _go_on(self, role: str) -> None:
         aside = self._aside.pop(role, None)
         while aside is not None and (waiting := aside.take()) is not None:
             self.wake(*waiting)

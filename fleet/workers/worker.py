@@ -81,7 +81,7 @@ class Worker:
         self._system = {role: render_prompt(found, catalog) for role, found in catalog.roles.items()}
         self._prompt_blobs = {role: Blob.of(text) for role, text in self._system.items()}
         self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
-        self._agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
+        self.agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self._policies = policies_of(catalog.app, settings)
         subjobs = Subjobs(catalog, root, write, self._policies)
@@ -90,7 +90,7 @@ class Worker:
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
         self.delivers = {
-            role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self._agents.items()
+            role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self.agents.items()
         }
 
     async def turn(self, job_id: str) -> None:
@@ -127,7 +127,7 @@ class Worker:
 
     def _away(self, role: str) -> str:
         """What is said for an agent that is paused; "" for one at work, or whose users wait."""
-        away = self._agents[role].away
+        away = self.agents[role].away
         return away if away and self._root.task_agents[role].paused else ""
 
     def interrupt(self, job_id: str) -> None:
@@ -262,7 +262,7 @@ class Worker:
         role = job.agent
         policy = self._policies[role]
         left = time_left_s(policy, job, now_us())
-        model = self._model_of(self._agents[role])
+        model = self._model_of(self.agents[role])
         request = Request(
             self._system[role],
             messages_for(list(job.tail), transcript, self._settings.history),
