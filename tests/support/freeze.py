@@ -49,6 +49,10 @@ def write(ledger: SqliteLedger) -> None:
     _turns(told)
     _letters(told)
     _dispatch(told)
+    _people(told)
+    told.append("fleet", ev.RulesChanged(source="rules.toml", rules=("support line",), file="ab" * 32))
+    told.append("agent:helper", ev.AgentPaused(role="helper", paused=True, by="eva", reason="on leave"))
+    told.append("agent:helper", ev.AgentPaused(role="helper", paused=False, by="eva"))
     told.start("eve", "Forget this, please")
     forget_user(ledger.path, "eve", by="the desk", reason="Art. 17", busy_s=5)
     told.append("sweeper", ev.StuckFound(queue="turns", key="msg_1", waited_us=60_000_000, did="set going"))
@@ -141,6 +145,24 @@ def _dispatch(told: Story) -> None:
         told.decide(name, decision, "cid", "Look into it")
     called_off = ev.DispatchCancelled(message_id="dsp_2", user="cid", job_id="job_dsp_2", by="eva", reason="done")
     told.append("message:dsp_2", called_off, user="cid")
+
+
+def _people(told: Story) -> None:
+    """A thread that a person takes over in the middle of a turn, answers and gives back; a job that is called off."""
+    thread = told.start("dan", "My order is late")
+    known = told.threads[thread]
+    ids = {"thread_id": thread, "job_id": known["job"], "user": "dan"}
+    told.begin(thread)
+    over = f"takeover:{thread}"
+    told.append(over, ev.ThreadTakenOver(**ids, by="eva"), user="dan")
+    told.step(thread, ev.TurnSetAside(
+        **ids, turn=1, by="eva", message_ids=tuple(known["open"]), texts=("My order is late",)
+    ))  # fmt: skip
+    told.append(over, ev.PersonReplied(key="prs_1", **ids, by="eva", text="It comes today."), user="dan")
+    told.append(over, ev.ThreadReleased(**ids, by="eva"), user="dan")
+    handed = ev.JobHandedOver(job_id=known["job"], thread_id=thread, before="helper", agent="watcher")
+    told.step(thread, handed)
+    told.append(f"cancel:{known['job']}", ev.JobCancelled(**ids, by="eva", reason="done"), user="dan")
 
 
 def shown(stored: Stored) -> dict[str, Any]:
