@@ -50,9 +50,10 @@ def write(ledger: SqliteLedger) -> None:
     _letters(told)
     _dispatch(told)
     _people(told)
-    told.append("fleet", ev.RulesChanged(source="rules.toml", rules=("support line",), file="ab" * 32))
+    told.append("rules", ev.RulesChanged(source="rules.toml", rules=("support line",), file=_PROMPT.hash))
     told.append("agent:helper", ev.AgentPaused(role="helper", paused=True, by="eva", reason="on leave"))
     told.append("agent:helper", ev.AgentPaused(role="helper", paused=False, by="eva"))
+    told.append("agent:helper", ev.AgentPrewarmed(role="helper", attempt=1, error="ConnectionError"))
     told.start("eve", "Forget this, please")
     forget_user(ledger.path, "eve", by="the desk", reason="Art. 17", busy_s=5)
     told.append("sweeper", ev.StuckFound(queue="turns", key="msg_1", waited_us=60_000_000, did="set going"))
@@ -160,6 +161,11 @@ def _people(told: Story) -> None:
     ))  # fmt: skip
     told.append(over, ev.PersonReplied(key="prs_1", **ids, by="eva", text="It comes today."), user="dan")
     told.append(over, ev.ThreadReleased(**ids, by="eva"), user="dan")
+    child = ev.SubjobStarted(
+        job_id="job_child", parent=known["job"], turn=1, call_id="call_9", thread_id="thr_child", user="dan",
+        agent="watcher", name="Where is it?", message_id="job_child.1", text="Where is order 7?", wait=False,
+    )  # fmt: skip
+    told.append("job:job_child", child, user="dan")
     handed = ev.JobHandedOver(job_id=known["job"], thread_id=thread, before="helper", agent="watcher")
     told.step(thread, handed)
     told.append(f"cancel:{known['job']}", ev.JobCancelled(**ids, by="eva", reason="done"), user="dan")
