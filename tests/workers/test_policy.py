@@ -23,6 +23,13 @@ async def look() -> str:
     return "seen"
 
 
+@tool(effect="read")
+async def dig() -> str:
+    """Take longer than a turn of one second."""
+    await asyncio.sleep(1.1)
+    return "found"
+
+
 def answer(*blocks):
     return Answer(tuple(blocks) or ({"type": "text", "text": "Done."},), "tool_use" if blocks else "end_turn", PRICED,
                   Usage(1000, 100))  # fmt: skip
@@ -30,7 +37,7 @@ def answer(*blocks):
 
 async def run(tmp_path, texts, *, app=None, agent=None, work=None, **settings):
     """Say these, one after the other; the turns' ends, and how many model calls there were."""
-    helper = DialogAgent(role="helper", tools=[look], policy=agent)
+    helper = DialogAgent(role="helper", tools=[look, dig], policy=agent)
     worker = ScriptedModel(work or (lambda request: answer()), name="test:worker")
     async with open_fleet(
         tmp_path / "home", App(name="small", agents=[helper], policy=app), models=scripted(worker=worker), **settings
@@ -47,6 +54,10 @@ def looks(request):
     return answer(use("look", f"call_{len(request.messages)}"))
 
 
+def digs(request):
+    return answer(use("dig", f"call_{len(request.messages)}"))
+
+
 ONE = [("ana", "hi")]
 TWO = [("ana", "hi"), ("ana", "hi again")]
 NEW = [("ana", "hi"), ("ana", "new thing")]
@@ -56,7 +67,7 @@ NEW = [("ana", "hi"), ("ana", "new thing")]
     ("texts", "policy", "work", "reason", "said", "calls"),
     [
         (ONE, Policy(max_steps=4), looks, "no end after 4 steps", "did not get to an end", 2),
-        (ONE, Policy(turn_timeout_s=0.01), looks, "no end after 0.01 s", "did not get to an end", 1),
+        (ONE, Policy(turn_timeout_s=1.0), digs, "no end after 1 s", "did not get to an end", 1),
         (ONE, Policy(turn_tokens=2000), looks, "budget of the turn: 2200 of 2000 tokens are used", "this turn", 2),
         (ONE, Policy(turn_usd=0.002), looks, "budget of the turn: 0.003000 of 0.002000 USD are spent", "this turn", 2),
         (TWO, Policy(job_tokens=1000), None, "budget of the conversation: 1100 of 1000 tokens", "a new one", 1),
