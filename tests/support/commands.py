@@ -62,6 +62,11 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.removeprefix("fleet: ").strip()
 
 
+def _heed_interrupts() -> None:
+    """Where the tests run in the background, SIGINT is ignored, and their children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command that runs, its output at hand line by line. Whatever still runs at the end is killed."""
 
@@ -73,6 +78,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             env=environment(*modules, **variables),
+            preexec_fn=_heed_interrupts,
         )
         self.said: list[str] = []
 
