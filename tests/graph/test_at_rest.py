@@ -19,6 +19,7 @@ async def test_a_checkpoint_waits_for_the_copy_to_be_done(tmp_path):
             assert file.read_bytes() == before
         await fleet.accept(Message("ana", "again", "m-2"))
         await fleet.reply_to("m-2")
+        fleet.checkpoint()  # by itself it waits until the file as it is has been hashed
         assert file.read_bytes() != before
 
 
