@@ -35,6 +35,7 @@ from fleet.ledger.base import Ledger
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.log import log
 from fleet.runtime.fleet import reducer_of
+from fleet.runtime.rebuild import refuse
 
 __all__ = ["keep"]
 
@@ -150,18 +151,12 @@ def _main() -> int:
         ledger = SqliteLedger.open(Path(ledger_file), readonly=True)
         found = keep(ledger, GraphFiles(Path(live)), *app)
     except FleetError as error:
-        return _refuse(error.message, error.exit_code)
+        return refuse(error.message, error.exit_code)
     except OSError as error:
-        return _refuse(f"the kept copy cannot be written: {error.strerror or error}", GraphError.exit_code)
+        return refuse(f"the kept copy cannot be written: {error.strerror or error}", GraphError.exit_code)
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     return 0
-
-
-def _refuse(why: str, code: int) -> int:
-    sys.stderr.write(" ".join(why.split()) + "\n")
-    sys.stderr.flush()
-    return code
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from fleet.graph.replay import replay
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.runtime.fleet import reducer_of
 
-__all__ = ["rebuild"]
+__all__ = ["rebuild", "refuse"]
 
 
 def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[str, int | str]:
@@ -52,15 +52,16 @@ def _main() -> int:
     try:
         found = rebuild(Path(ledger_file), Path(folder), int(upto), *app)
     except FleetError as error:
-        return _refuse(error.message, error.exit_code)
+        return refuse(error.message, error.exit_code)
     except Exception as error:  # dbzero, on a file that it cannot make sense of; it names what it missed
-        return _refuse(f"{type(error).__name__}: {error}", GraphError.exit_code)
+        return refuse(f"{type(error).__name__}: {error}", GraphError.exit_code)
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     return 0
 
 
-def _refuse(why: str, code: int) -> int:
+def refuse(why: str, code: int) -> int:
+    """Say on standard error, in one line, why there is no result; the exit code."""
     sys.stderr.write(" ".join(why.split()) + "\n")
     sys.stderr.flush()
     return code
