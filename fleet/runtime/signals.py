@@ -29,11 +29,12 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         again, asked = asked, True  # at once: the next signal may come in the middle of the next line
+        if not again:  # before it is said: who reads the line may count on it
+            loop.call_soon_threadsafe(stop)
         with contextlib.suppress(RuntimeError):  # it fell into the middle of another log line
             log("worker.signal", signal=signal.Signals(number).name, again=again)
         if again:
             os._exit(128 + number)
-        loop.call_soon_threadsafe(stop)
 
     before: dict[int, Any] = {}
     try:
