@@ -43,11 +43,16 @@ Record = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class CutOff:
-    """A call of which nobody knows whether it took effect: the turn ends, for a person to look."""
+    """A call of which nobody knows whether it took effect: the turn ends, for a person to look.
+
+    `result` is what there is to record of it, by the caller: in one stroke with the end of the turn, or a
+    crash between the two would have the model go on.
+    """
 
     tool: str
     call_id: str
     why: str
+    result: ToolReturned
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Toolbox:
         }
 
     async def call(self, job: JobRecord, block: Mapping[str, Any]) -> CutOff | None:
-        """Run the model's call, or record why it was not run. Raises nothing for what a tool did."""
+        """Run the model's call and record what came of it, or why it was not run. A tool never makes it raise."""
         if block["name"] == DISPATCH_TOOL and job.agent in self._subjobs.blocks:
             await self._hand_down(job, block)
             return None
@@ -87,7 +92,7 @@ class Toolbox:
             return None
         call = _Call(job, tool, call_id, block["input"], _key(job.id, job.turn, call_id))
         if call_id in list(job.intended) and not tool.idempotent:  # a crash fell between its intent and its result
-            return await self._cut_off(call, "was interrupted")
+            return self._cut_off(call, "was interrupted")
         try:
             arguments, context = tool.bind(block["input"]), self._context(call)
             self._permit(call)
@@ -129,7 +134,7 @@ class Toolbox:
             return None
         call = _Call(job, tool, said["key"], said["arguments"], _key(job.id, said["turn"], said["call_id"]), said)
         if call.id in list(job.intended) and not tool.idempotent:
-            return await self._cut_off(call, "was interrupted")
+            return self._cut_off(call, "was interrupted")
         try:
             arguments = tool.bind(said["arguments"])
             self._permit(call)
@@ -177,7 +182,7 @@ class Toolbox:
         except TimeoutError:
             limit = self._limit_s(job, tool)
             if tool.effect == "external" and not tool.idempotent:
-                return await self._cut_off(call, f"gave no result within {limit:g} s")
+                return self._cut_off(call, f"gave no result within {limit:g} s")
             content, error = f"{tool.name} gave no result within {limit:g} s", True
         except ToolError as failure:
             content, error = storable(failure.message), True
@@ -209,10 +214,9 @@ class Toolbox:
                 raise
             raise ToolError(f"{call.tool.name} failed: TimeoutError") from None
 
-    async def _cut_off(self, call: _Call, why: str) -> CutOff:
+    def _cut_off(self, call: _Call, why: str) -> CutOff:
         unknown = self._result(call, _NOT_KNOWN, error=True).model_copy(update={"unknown": True})
-        await self._record(call.job, unknown)
-        return CutOff(call.tool.name, call.id, why)
+        return CutOff(call.tool.name, call.id, why, unknown)
 
     def _result(self, call: _Call, content: str, *, error: bool, latency_us: int = 0) -> ToolReturned:
         block = {"id": call.id, "name": call.tool.name, "input": call.given}

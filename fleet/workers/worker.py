@@ -173,9 +173,14 @@ class Worker:
             return
         for call_id in unanswered_calls(job):
             if call_id in list(job.intended):
-                await self._toolbox.call(job, next(b for b in last_answer(job) if b.get("id") == call_id))
+                block = next(b for b in last_answer(job) if b.get("id") == call_id)
+                await self._unknown(job, await self._toolbox.call(job, block))
         if len(job.intended) and job.settled != "[]":
-            await self._toolbox.take_up(job)
+            await self._unknown(job, await self._toolbox.take_up(job))
+
+    async def _unknown(self, job: JobRecord, cut: CutOff | None) -> None:
+        if cut is not None:
+            await self._record(job, cut.result)
 
     async def _start(self, job: JobRecord) -> None:
         ids = waiting_ids(job)
@@ -248,7 +253,10 @@ class Worker:
         """End the turn if nobody knows what became of a call."""
         if cut is not None:
             said = _UNKNOWN_EFFECT.format(tool=cut.tool, why=cut.why)
-            await self._record(job, self._end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}"))
+            ended = self._end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}")
+            if cut.result.settled:
+                ended = ended.model_copy(update={"settled": (*ended.settled, cut.result.settled)})
+            await self._record(job, cut.result, ended)
 
     def _asking(self, job: JobRecord, questions: list[dict[str, Any]]) -> TurnEnded:
         """The end of a turn with calls that wait for approval: the model's words, then what is asked."""

@@ -76,11 +76,11 @@ def script():
     return [[use("look", "a"), use("book", "b", day="Friday")], [use("mail", "c")], [use("finish", "d")], "All done."]
 
 
-def killed(home: Path, notes: Path, at: str) -> None:
+def killed(home: Path, notes: Path, at: str, start: str = "first") -> None:
     """Run a fleet on one message until it is killed at a step."""
     code = (
-        "import asyncio, sys; from pathlib import Path; from test_resume import first; "
-        "asyncio.run(first(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))"
+        f"import asyncio, sys; from pathlib import Path; from test_resume import {start}; "
+        f"asyncio.run({start}(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))"
     )
     paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
     run = subprocess.run(
@@ -96,6 +96,19 @@ async def first(home: Path, notes: Path, at: str) -> None:
     async with open_fleet(home, helper_app(tools=Steps(notes, at).tools()), models=scripted(worker=model)) as fleet:
         await fleet.accept({"user": "ana", "text": "Book Friday", "id": "m-1"})
         await fleet.idle()
+
+
+async def killed_when_unknown(home: Path, notes: Path, at: str) -> None:
+    """Go on after a kill, and end as a power cut would as soon as it is durable that nobody knows about a call."""
+
+    def cut(stored):
+        if isinstance(stored.event, ToolReturned) and stored.event.unknown:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    model = ScriptedModel(["All done."], name="test:worker")
+    async with open_fleet(home, helper_app(tools=Steps(notes).tools()), models=scripted(worker=model)) as fleet:
+        fleet.on(cut)
+        await fleet.reply_to("m-1")
 
 
 async def second(home: Path, notes: Path, answers: list):
@@ -154,6 +167,16 @@ async def test_an_external_effect_that_may_have_happened_waits_for_a_person(tmp_
     assert booked == ["Friday"]
     live, again = digests(home, tmp_path / "again")
     assert live == again
+
+
+async def test_a_model_does_not_go_on_from_an_effect_that_nobody_knows_of_however_often_it_is_killed(tmp_path):
+    home, notes = tmp_path / "home", tmp_path / "notes"
+    killed(home, notes, "mail")
+    killed(home, notes, "", start="killed_when_unknown")
+    reply, events, _, requests = await second(home, notes, ["All done."])
+    assert requests == []
+    assert "A person has to check" in reply
+    assert [each.result for each in of(events, TurnEnded)] == ["blocked"]
 
 
 async def test_a_turn_goes_on_from_its_last_recorded_step(tmp_path):
