@@ -80,16 +80,28 @@ class Tool:
         return {"name": self.name, "description": text, "input_schema": dict(self.input_schema)}
 
     def bind(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The model's arguments as Python values.
+        """The model's arguments as Python values; strictly as JSON has them, where the tool has effects.
 
         Raises: ToolError naming each wrong field, without echoing what was in it.
         """
+        model = self._validated(given)
+        return {name: getattr(model, name) for name in type(model).model_fields}
+
+    def spelled_out(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call comes to, as JSON: these arguments, and the defaults of those left out. Raises: ToolError."""
+        given = self._validated(given).model_dump(mode="json", fallback=lambda value: type(value).__name__)
+        return dict(given)
+
+    def _validated(self, given: Mapping[str, Any]) -> BaseModel:
         try:
-            model = self.arguments.model_validate(dict(given), strict=self.effect != "read")
+            return self.arguments.model_validate_json(
+                json.dumps(dict(given), allow_nan=False), strict=self.effect != "read"
+            )
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
-            raise ToolError(f"{self.name} was not run: {wrong}") from None
-        return {name: getattr(model, name) for name in type(model).model_fields}
+        except (ValueError, TypeError, RecursionError):
+            wrong = "the arguments are no JSON"
+        raise ToolError(f"{self.name} was not run: {wrong}")
 
     def asks_for(self, arguments: Mapping[str, Any], context: ToolContext) -> bool:
         """Whether somebody has to approve this call first; a `confirm` function that raises does not say no."""
@@ -147,7 +159,8 @@ def tool(fn: F | None = None, **options: Any) -> F | Callable[[F], F]:
     `confirm`: `never`, `always` or `fn(arguments, context) -> bool`, whether a person has to approve a call before it
     runs; the default is `always` for write and external, `never` for read. `approver` says whose word counts: `user`
     (whoever the thread belongs to, or an operator) or `operator` alone; `question` is what is asked, a format string
-    over the arguments ("Move the shift from {day} to {new_day}?") or a function of them.
+    over the arguments ("Move the shift from {day} to {new_day}?") or a function of them, defaults included; a text
+    among them that could pass for the question's own words comes in quotes.
     `idempotent`: calling again with the same idempotency key is the same as calling once, so a call that a crash cut
     off runs again. `permission` is what the user must have. `timeout_s` bounds a call (default: the setting
     tool_timeout_s).
@@ -193,7 +206,7 @@ def _build(fn: Callable[..., Any], declared: _Declared) -> Tool:
             declared.question.format(**dict.fromkeys(fields, ""))
     except (LookupError, ValueError, AttributeError):
         raise ConfigError(f"tool {name}: question {declared.question!r} names something that is no argument") from None
-    arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     schema = arguments.model_json_schema()
     for part in (schema, *schema.get("properties", {}).values()):
         part.pop("title", None)
@@ -213,4 +226,8 @@ def _checked(name: str, declared: _Declared) -> Confirm:
     confirm: Confirm = declared.confirm or ("never" if declared.effect == "read" else "always")
     if confirm not in ("never", "always") and not callable(confirm):
         raise ConfigError(f"tool {name}: confirm must be never, always or a function, not {confirm!r}")
+    if inspect.iscoroutinefunction(confirm):
+        raise ConfigError(f"tool {name}: confirm must be a plain function, not an async one: it decides at once")
+    if declared.timeout_s is not None and not declared.timeout_s > 0:
+        raise ConfigError(f"tool {name}: timeout_s must be above 0, not {declared.timeout_s!r}")
     return confirm

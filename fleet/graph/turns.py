@@ -18,7 +18,7 @@ from fleet.ledger.base import Stored
 __all__ = ["TURNS", "has_work", "use", "waits"]
 
 _KEPT_OF_RESOLVED = {"call_id", "tool", "took_effect", "note", "by"}
-_KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "question", "approver", "expires_at", "message_ids"}
+_KEPT_OF_ASKED = {"turn", "call_id", "tool", "arguments", "arguments_hash", "question", "approver", "expires_at"}
 
 
 def _handed_over(root: LivingRoot, stored: Stored, event: ev.JobHandedOver) -> None:
@@ -161,6 +161,10 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         end_step(job)
     called_off(root, job, event.subjobs)
     job.turn_settled = "[]"
+    if event.asks:
+        put = {"put": stored.seq}
+        pending = [{**each, **(put if each["key"] in event.asks else {})} for each in json.loads(job.pending)]
+        job.pending = json.dumps(pending, ensure_ascii=False)
     if event.settled:
         job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])
     if event.by:

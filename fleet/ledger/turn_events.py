@@ -70,9 +70,9 @@ class ModelAnswered(Event):
 class ConfirmationAsked(Event):
     """A call waits for somebody's approval: this tool, with these arguments and no others. Stream: job:ID.
 
-    `arguments_hash` is the sha256 of the arguments as canonical JSON; `approver` is `user` (whoever the thread belongs
-    to, or an operator) or `operator`; `question` is what the user is asked; after `expires_at` no yes counts.
-    `message_ids` are those of the turn that made the call.
+    `arguments_hash` is the sha256 of the arguments, with the defaults of those left out, as canonical JSON; `approver`
+    is `user` (whoever the thread belongs to, or an operator) or `operator`; `question` is what the user is asked; after
+    `expires_at` no yes counts. `message_ids` are those of the turn that made the call.
     """
 
     TYPE = "confirm.asked"
@@ -95,7 +95,7 @@ class ConfirmationSettled(Event):
     """The one answer to a confirmation. Stream: confirm:ID, version 1, so that the first answer counts.
 
     `by` is `user` or an operator's name; `message_id` is the message that said so, "" for an operator. A question that
-    the next message of its thread does not answer has lapsed.
+    the next message of its thread does not answer, or that was no answer since it was older, has lapsed.
     """
 
     TYPE = "confirm.settled"
@@ -209,7 +209,8 @@ class TurnEnded(Event):
     `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
     confirmations, resolved calls and persons' replies that it took up; `by` is the person whose reply it is, "" for the
     agent's own. With `then` the result is the input of a workflow's next step, which begins with the message of
-    that id; `subjobs` are the child jobs that it waited for and that are called off with it. Stream: job:ID.
+    that id; `subjobs` are the child jobs that it waited for and that are called off with it; `asks` names the
+    confirmations that the reply puts to the user, who can answer no others. Stream: job:ID.
     """
 
     TYPE = "turn.ended"
@@ -228,6 +229,7 @@ class TurnEnded(Event):
     by: str = ""
     then: str = ""
     subjobs: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         reply: tuple[tuple[Queue, str], ...] = (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()

@@ -19,15 +19,17 @@ from fleet.ledger.events import ConfirmationAsked
 from fleet.ledger.storable import storable
 from fleet.llm.offline.consent import consent
 from fleet.log import log
-from fleet.prompting.quote import quote
+from fleet.prompting.quote import quote, quote_json
 
-__all__ = ["asked", "canonical", "note_of", "open_questions", "verdicts", "words_for"]
+__all__ = ["asked", "hash_of", "note_of", "open_questions", "verdicts", "words_for"]
 
 Verdict = Literal["approved", "denied", "expired", "lapsed"]
 
-_NUMBER = re.compile(r"\W*(?:only|just|number|no\.?|nr\.?|#)?\s*(\d{1,2})(?:\s+only)?\W*", re.I)
-_ALL = re.compile(r"\W*(all|both)( of (them|these))?( please)?\W*", re.I)
-_NONE = re.compile(r"\W*(none|neither)( of (them|these))?\W*", re.I)
+_NUMBER = re.compile(r"(?:(?:only|just|number|nr\.?|#) ?)?([0-9]{1,2})(?: only)?(?: please)?[.!)]?", re.I)
+_ALL = re.compile(r"(all|both)( of (them|these))?( please)?[.!]*", re.I)
+_NONE = re.compile(r"(none|neither)( of (them|these))?[.!]*", re.I)
+_LONGEST = 60  # characters of a number or of "all of them, please"; of a value that a question shows as it is
+_SENTENCE = re.compile(r"[?!;]|[.:](?=\s)")  # what is in a value with words of its own
 _BY_OPERATOR = "This needs the approval of a colleague. I go on when it is there."
 _WHY_NOT = {
     "denied": "was declined by {by}",
@@ -37,8 +39,13 @@ _WHY_NOT = {
 
 
 def canonical(arguments: Mapping[str, Any]) -> str:
-    """Arguments as canonical JSON: what an approval is bound to, by its sha256."""
+    """Arguments as canonical JSON."""
     return json.dumps(arguments, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def hash_of(tool: Tool, given: Mapping[str, Any]) -> str:
+    """What an approval is bound to: the sha256 of what the call comes to, defaults included. Raises: ToolError."""
+    return hashlib.sha256(canonical(tool.spelled_out(given)).encode()).hexdigest()
 
 
 def asked(
@@ -56,8 +63,8 @@ def asked(
         call_id=call_id,
         tool=tool.name,
         arguments=arguments,
-        arguments_hash=hashlib.sha256(canonical(arguments).encode()).hexdigest(),
-        question=_question(tool, arguments),
+        arguments_hash=hash_of(tool, arguments),
+        question=_question(tool, tool.spelled_out(arguments) | arguments),
         approver=approver,
         expires_at=expires_at,
         message_ids=tuple(job.turn_ids),
@@ -66,24 +73,38 @@ def asked(
 
 def _question(tool: Tool, arguments: Mapping[str, Any]) -> str:
     """What the user is asked: the tool's own question, else what it does with its arguments."""
+    shown = {name: _plain(value) for name, value in arguments.items()}
     if callable(tool.question):
         try:
-            return str(storable(tool.question(arguments)))
+            return str(storable(tool.question(shown)))
         except Exception as error:  # the application's own function; the built-in question says it all
             log("question.failed", level=logging.WARNING, tool=tool.name, error=type(error).__name__)
     elif tool.question:
-        return tool.question.format(**{name: arguments.get(name, "") for name in tool.arguments.model_fields})
+        return tool.question.format(**shown)
     told = re.split(r"[.,;:(\n]", tool.description)[0].strip() or tool.name
-    said = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in arguments.items())
+    said = ", ".join(
+        f"{name.replace('_', ' ')} {value if isinstance(value, str) else quote_json(value)}"
+        for name, value in shown.items() if value is not None
+    )  # fmt: skip
     return f"May I {told[:1].lower()}{told[1:]}{f' ({said})' if said else ''}?"
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _plain(value: Any) -> Any:
+    """A value as a question shows it: a text that could pass for words of the question is its quoted line."""
+    if isinstance(value, str):
+        quoted = quote(value)
+        plain = len(value) <= _LONGEST and quoted == f'"{value}"' and not _SENTENCE.search(value)
+        return value if plain else quoted
+    if isinstance(value, Mapping):
+        return {quote(str(key))[1:-1]: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def open_questions(job: JobRecord, turn: int) -> list[dict[str, Any]]:
-    """The questions that nobody has answered and that were asked in this turn, in the order of their calls."""
+    """The questions that nobody has answered and that were asked in this turn, in the order of their calls.
+
+    One that the user was asked, by the reply that ended the turn, has `put`: the seq of that.
+    """
     return [each for each in json.loads(job.pending) if each["turn"] == turn] if job.pending != "[]" else []
 
 
@@ -99,22 +120,21 @@ def words_for(questions: Sequence[Mapping[str, Any]]) -> str:
 
 
 def verdicts(
-    questions: Sequence[Mapping[str, Any]], texts: Sequence[str], now_us: int
+    questions: Sequence[Mapping[str, Any]], answers: Sequence[str], now_us: int
 ) -> list[tuple[Mapping[str, Any], Verdict]]:
-    """What the messages that follow the questions make of those that the user may answer.
+    """What the user's words since the questions were put make of those that the user may answer.
 
     The first message counts, and only if it is a plain yes, no or number; a later plain no takes a yes back. Whatever
     else is said, the questions have lapsed: nothing runs, and the model may ask for the call again.
     """
     theirs = [each for each in questions if each["approver"] == "user"]
-    if not theirs or not texts:
-        return []
-    said = [consent(text) for text in texts]
-    number = _NUMBER.fullmatch(texts[0])
+    said = [consent(text) for text in answers]
+    first = answers[0].strip() if answers and len(answers[0]) <= _LONGEST else ""
+    number = _NUMBER.fullmatch(first)
     wanted: Verdict = "lapsed"
-    if "no" in said or (len(theirs) > 1 and _NONE.fullmatch(texts[0])):
+    if "no" in said or (len(theirs) > 1 and _NONE.fullmatch(first)):
         wanted = "denied"
-    elif said[0] == "yes" or (len(theirs) > 1 and _ALL.fullmatch(texts[0])):
+    elif said[:1] == ["yes"] or (len(theirs) > 1 and _ALL.fullmatch(first)):
         wanted = "approved"
     found: list[tuple[Mapping[str, Any], Verdict]] = []
     for place, each in enumerate(theirs, 1):

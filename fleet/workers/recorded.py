@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.graph.records import JobRecord
@@ -12,7 +13,9 @@ from fleet.ledger.events import ModelAnswered, ToolReturned
 from fleet.llm.base import Answer
 from fleet.llm.prices import cost_usd
 
-__all__ = ["answered_by", "is_cancelled", "last_answer", "returned"]
+__all__ = ["answered_by", "is_cancelled", "last_answer", "returned", "with_own_ids"]
+
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what the Messages API takes back
 
 
 def last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
@@ -22,6 +25,33 @@ def last_answer(job: JobRecord) -> list[Mapping[str, Any]]:
         if message["role"] == "assistant":
             return list(message["content"])
     return []
+
+
+def with_own_ids(job: JobRecord, content: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """A model's blocks with an id of its own for each call of the conversation.
+
+    Some servers number their calls anew in each answer, and a model's server may say anything: two calls of one id
+    would be taken for one, with one result, one approval and one idempotency key.
+    """
+    if not any(block["type"] == "tool_use" for block in content):
+        return tuple(content)
+    known = {
+        block["id"]
+        for entry in map(json.loads, job.tail) if entry["role"] == "assistant"
+        for block in entry["content"] if block["type"] == "tool_use"
+    }  # fmt: skip
+    found: list[Mapping[str, Any]] = []
+    for place, block in enumerate(content):
+        if block["type"] == "tool_use":
+            call_id = str(block["id"])
+            if call_id in known or not _CALL_ID.fullmatch(call_id):
+                call_id = f"call_{job.turn}_{job.turn_steps}_{place}"
+            while call_id in known:
+                call_id += "_"
+            known.add(call_id)
+            block = {**block, "id": call_id}
+        found.append(block)
+    return tuple(found)
 
 
 def answered_by(job: JobRecord, answer: Answer, latency_us: int) -> ModelAnswered:

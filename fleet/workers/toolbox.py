@@ -28,7 +28,7 @@ from fleet.ledger.events import AppEventRecorded, Event, ToolIntended, ToolRetur
 from fleet.ledger.storable import storable
 from fleet.log import log
 from fleet.settings import Settings
-from fleet.workers.confirm import asked, note_of
+from fleet.workers.confirm import asked, hash_of, note_of
 from fleet.workers.recorded import is_cancelled, returned
 from fleet.workers.subjobs import Subjobs
 
@@ -137,6 +137,8 @@ class Toolbox:
             return self._cut_off(call, "was interrupted")
         try:
             arguments = tool.bind(said["arguments"])
+            if hash_of(tool, said["arguments"]) != said["arguments_hash"]:
+                raise ToolError(f"{tool.name} was not run: with these arguments it means something else by now")
             self._permit(call)
         except ToolError as refused:
             note = note_of(said, storable(refused.message), error=True)
@@ -163,7 +165,9 @@ class Toolbox:
         if not granted:
             raise ToolError(f"{call.tool.name} was not run: the user has no permission {needed!r}")
 
-    async def _run(self, call: _Call, arguments: Mapping[str, Any], context: ToolContext) -> CutOff | None:
+    async def _run(
+        self, call: _Call, arguments: Mapping[str, Any], context: ToolContext, *, again: bool = False
+    ) -> CutOff | None:
         job, tool = call.job, call.tool
         if tool.effect == "external" and call.id not in list(job.intended):
             await self._record(job, ToolIntended(
@@ -181,7 +185,9 @@ class Toolbox:
                 raise ToolError(f'{tool.name} is declared effect="read" and emitted an event; nothing was changed')
         except TimeoutError:
             limit = self._limit_s(job, tool)
-            if tool.effect == "external" and not tool.idempotent:
+            if tool.effect == "external":
+                if tool.idempotent and not again:  # with the same key; a call anew would have another one
+                    return await self._run(call, arguments, self._context(call), again=True)
                 return self._cut_off(call, f"gave no result within {limit:g} s")
             content, error = f"{tool.name} gave no result within {limit:g} s", True
         except ToolError as failure:

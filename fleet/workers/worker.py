@@ -27,7 +27,6 @@ from fleet.graph.tail import unanswered_calls
 from fleet.graph.turns import has_work, waits
 from fleet.ledger.base import Blob, Draft, Ledger
 from fleet.ledger.events import (
-    ConfirmationSettled,
     Event,
     JobHandedOver,
     TurnEnded,
@@ -42,12 +41,12 @@ from fleet.prompting.prompts import render_prompt
 from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
 from fleet.workers.budget import breach_of, policies_of, time_left_s
-from fleet.workers.confirm import open_questions, verdicts, words_for
+from fleet.workers.confirm import open_questions, words_for
 from fleet.workers.conversation import ends_in_question, messages_for, warm_up
 from fleet.workers.ending import given_up, turn_ended, waiting_ids
-from fleet.workers.heard import last_ids, messages_of
+from fleet.workers.heard import answers_to_questions, last_ids, messages_of
 from fleet.workers.persons import set_aside, spoken
-from fleet.workers.recorded import answered_by, is_cancelled, last_answer
+from fleet.workers.recorded import answered_by, is_cancelled, last_answer, with_own_ids
 from fleet.workers.subjobs import Subjobs
 from fleet.workers.toolbox import CutOff, Toolbox
 
@@ -232,22 +231,10 @@ class Worker:
 
     async def _hear(self, job: JobRecord) -> None:
         """Put on record what this turn's messages answer to the questions that the turn before ended with."""
-        questions = open_questions(job, job.turn - 1)
-        if not questions or not len(job.turn_ids):
-            return
-        messages = messages_of(self._ledger, job, job.turn_ids)
-        for question, verdict in verdicts(questions, [message.text for message in messages], now_us()):
-            settled = ConfirmationSettled(
-                confirm_id=question["key"],
-                job_id=job.id,
-                thread_id=job.thread,
-                user=messages[0].user,
-                verdict=verdict,
-                by="user",
-                message_id=messages[0].message_id,
-            )
+        user = self._user(job)
+        for settled in answers_to_questions(self._ledger, job, user, now_us()):
             with contextlib.suppress(StaleWriteError):  # an operator was first
-                await self._write(Draft(f"confirm:{question['key']}", 0, (settled,), messages[0].user))
+                await self._write(Draft(f"confirm:{settled.confirm_id}", 0, (settled,), user))
 
     async def _cut_off(self, job: JobRecord, cut: CutOff | None) -> None:
         """End the turn if nobody knows what became of a call."""
@@ -262,9 +249,10 @@ class Worker:
         """The end of a turn with calls that wait for approval: the model's words, then what is asked."""
         told = "".join(block["text"] for block in last_answer(job) if block.get("type") == "text").strip()
         waits = ", ".join(each["key"] for each in questions)
-        by_user = any(each["approver"] == "user" for each in questions)
+        asks = tuple(each["key"] for each in questions if each["approver"] == "user")
         reply = "\n\n".join(filter(None, (told, words_for(questions))))
-        return self._end(job, "need_input" if by_user else "blocked", reply, f"waits for approval: {waits}")
+        ended = self._end(job, "need_input" if asks else "blocked", reply, f"waits for approval: {waits}")
+        return ended.model_copy(update={"asks": asks})
 
     async def _think(self, job: JobRecord, transcript: str) -> None:
         role = job.agent
@@ -292,7 +280,7 @@ class Worker:
             return
         finally:
             del self._asked[job.id]
-        answer = replace(answer, content=storable(answer.content))
+        answer = replace(answer, content=with_own_ids(job, storable(answer.content)))
         answered = answered_by(job, answer, (time.perf_counter_ns() - began) // 1000)
         if answer.stop_reason == "tool_use" and answer.tool_calls:
             await self._record(job, answered)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
@@ -96,6 +98,26 @@ def test_tools_with_effects_take_no_near_miss():
         Tool.of(book).bind({"days": "2"})
 
 
+class Size(Enum):
+    SMALL = "small"
+
+
+def test_a_tool_with_effects_takes_what_json_has_no_type_for():
+    @tool(effect="write")
+    def book(day: date, price: Decimal, size: Size, span: tuple[int, int] = (9, 17)) -> str:
+        """Book."""
+        return ""
+
+    given = {"day": "2026-11-27", "price": "9.90", "size": "small"}
+    bound = {"day": date(2026, 11, 27), "price": Decimal("9.90"), "size": Size.SMALL}
+    assert Tool.of(book).bind(given) == {**bound, "span": (9, 17)}
+    assert Tool.of(book).bind({**given, "span": [8, 12]})["span"] == (8, 12)
+    assert Tool.of(book).spelled_out(given) == {**given, "span": [9, 17]}
+    for wrong in ({"day": "Friday"}, {"day": 20260101}, {"size": "huge"}, {"span": ["9", 17]}):
+        with pytest.raises(ToolError, match=f"book was not run: {next(iter(wrong))}"):
+            Tool.of(book).bind({**given, **wrong})
+
+
 def test_an_undecorated_function_counts_as_external():
     def send(to: Annotated[str, Field(description="whom")]) -> str:
         """Send."""
@@ -138,6 +160,26 @@ def test_what_cannot_be_a_tool_is_refused_when_it_is_declared(fn, why):
     assert why in refused.value.message
     with pytest.raises(ConfigError, match="effect must be read, write or external"):
         tool(effect="maybe")(find)
+
+
+async def decides(arguments, context) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"confirm": decides}, "confirm must be a plain function, not an async one: it decides at once"),
+        ({"confirm": "sometimes"}, "confirm must be never, always or a function, not 'sometimes'"),
+        ({"approver": "nobody"}, "approver must be user or operator, not 'nobody'"),
+        ({"timeout_s": 0}, "timeout_s must be above 0, not 0"),
+        ({"question": "Shall I pay {amount}?"}, "names something that is no argument"),
+    ],
+)
+def test_what_a_tool_cannot_be_declared_as(options, why):
+    with pytest.raises(ConfigError) as refused:
+        tool(**options)(find)
+    assert why in refused.value.message
 
 
 def test_reducers_have_names_for_ever():

@@ -214,6 +214,35 @@ async def test_calls_that_share_an_id_in_different_turns_have_keys_of_their_own(
         assert len(set(keys)) == 2
 
 
+@pytest.mark.parametrize(("idempotent", "hangs", "ran"), [(True, 1, 2), (True, 2, 2), (False, 1, 1)])
+async def test_a_call_outside_that_gave_no_result_runs_again_with_its_key_or_is_for_a_person(
+    tmp_path, idempotent, hangs, ran
+):
+    keys = []
+
+    @tool(confirm="never", idempotent=idempotent, timeout_s=0.1)
+    async def charge(context: ToolContext) -> str:
+        """Charge."""
+        keys.append(context.idempotency_key)
+        if len(keys) <= hangs:
+            await asyncio.Event().wait()
+        return "charged"
+
+    model = ScriptedModel([[use("charge")], "Done."], name="test:worker")
+    async with open_fleet(tmp_path, helper_app(tools=[charge]), models=scripted(worker=model)) as fleet:
+        await fleet.accept(Message("ana", "hi"))
+        await fleet.idle()
+        (ended,), (returned,) = events_of(fleet, TurnEnded), events_of(fleet, ToolReturned)
+        assert (len(keys), len(set(keys))) == (ran, 1)
+        assert [each.event.idempotency_key for each in events_of(fleet, ToolIntended)] == keys[:1]
+        if ran > hangs:
+            assert (ended.event.reply, returned.event.content) == ("Done.", "charged")
+        else:
+            assert (ended.event.result, returned.event.unknown) == ("blocked", True)
+            assert ended.event.reason == "charge may have run: call_1"
+            assert "it gave no result within 0.1 s: it is not known whether it took effect" in ended.event.reply
+
+
 def answer(*blocks, stop="end_turn"):
     return Answer(tuple(blocks), stop, "m", Usage(10, 5))
 

@@ -24,9 +24,11 @@ _HEDGE = re.compile(
 )
 _COURTESY = re.compile(
     r"\b(please|thanks|thank you|bitte|danke|merci|gracias|por favor|s'il (te|vous) plaît|submit it|save it|that|it|"
-    r"works|great|good|do|go ahead|all right|alright|leave|as it is|is|the|thing|everything|one|for me|me)\b|[^\w]+",
+    r"works|great|good|do|go ahead|all right|alright|is|the|thing|everything|one|for me|me)\b|[^\w]+",
     re.I,
 )
+_AS_IT_IS = re.compile(r"\b(leave|as it is)\b", re.I)  # courtesy beside a no; beside a yes it takes that back
+_LONGEST = 200  # characters of a plain answer, so that nobody's message holds the reader up
 
 
 def consent(text: str) -> str:
@@ -34,12 +36,15 @@ def consent(text: str) -> str:
 
     A yes with a condition, a question or a new value in it is none.
     """
+    if len(text) > _LONGEST:
+        return ""
     said = _SIGNS.sub(lambda sign: " yes " if sign[0][0] in "👍👌✅" else " no ", text).replace("’", "'").strip()
     for answer_, pattern in (("no", _NO), ("yes", _YES)):
         match = pattern.match(said)
         if match and len(said.split()) <= 8:
             rest = said[match.end() :]
-            left = _COURTESY.sub(" ", _NO.sub(" ", _YES.sub(" ", rest)) if answer_ == "yes" else rest).split()
+            bare = _NO.sub(" ", _YES.sub(" ", rest)) if answer_ == "yes" else _AS_IT_IS.sub(" ", rest)
+            left = _COURTESY.sub(" ", bare).split()
             if (
                 not left
                 and not _HEDGE.search(rest if answer_ == "yes" else "")
