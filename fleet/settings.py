@@ -76,6 +76,7 @@ ROWS = (
     Row("turn_timeout_s", 900.0, "seconds", "Longest turn; it ends before its next model call, as failed."),
     Row("subjob_depth", 3, "times", "How often a task may be handed down, from agent to agent."),
     Row("turn_subjobs", 10, "tasks", "What one turn may hand to other agents."),
+    Row("thread_reminders", 20, "reminders", "Open reminders that one thread may have."),
     Row("confirm_s", 3600.0, "seconds", "How long a question about a tool call may be answered with yes."),
     Row("delivery_attempts", 1500, "attempts", "Tries to hand over a reply, a day's worth, before it is set aside."),
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it…"),
@@ -141,6 +142,7 @@ class Settings:
     turn_timeout_s: float = 900.0
     subjob_depth: int = 3
     turn_subjobs: int = 10
+    thread_reminders: int = 20
     confirm_s: float = 3600.0
     delivery_attempts: int = 1500
     delivery_backoff_s: float = 1.0

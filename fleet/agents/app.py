@@ -21,13 +21,13 @@ class App:
     `gate` is a function, a `Dispatcher` or a list of them, asked in order, that may settle a message before any model
     (a `DispatchResult`, or None to pass); None: a message that names its session goes to the session's thread, `[]`:
     every message is the router's;
-    `preferred_language_for(user)` gives a language code or None; `default_agent` is the role that gets what neither
-    the router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents
-    found; `permissions_of(user)` gives the permissions that the user's tool calls have; `policy` limits the turns;
-    `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
-    many messages of one user are taken; `rules` is a TOML file of channel rules; `retired_reply` is what users are told
-    whose messages wait for an agent that is declared no more ("": nothing). `path` is the MODULE:ATTR that it was
-    imported by, "" if it was built on the spot.
+    `preferred_language_for(user)` gives a language code or None, `timezone_of(user)` the name of a time zone, such as
+    Europe/Vienna, or None; `default_agent` is the role that gets what neither the router nor its fallback could place
+    ("" : a person must); `on_result(reply)` is told what supervised agents found; `permissions_of(user)` gives the
+    permissions that the user's tool calls have; `policy` limits the turns; `allowed_targets(message)` gives the roles
+    that a message may go to (None: all), `user_quota` such as `20/min` how many messages of one user are taken; `rules`
+    is a TOML file of channel rules; `retired_reply` is what users are told whose messages wait for an agent that is
+    declared no more ("": nothing). `path` is the MODULE:ATTR that it was imported by, "" if it was built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
 
@@ -42,6 +42,7 @@ class App:
         data: Path | str | None = None,
         gate: Callable[..., Any] | Iterable[Callable[..., Any]] | None = None,
         preferred_language_for: Callable[[Any], str | None] | None = None,
+        timezone_of: Callable[[str], str | None] | None = None,
         default_agent: str = "",
         on_result: Callable[..., Any] | None = None,
         allowed_targets: Callable[[Any], Iterable[str] | None] | None = None,
@@ -86,6 +87,7 @@ class App:
         self.data = Path(data) if data is not None else None
         self.gate = list(gate) if isinstance(gate, Iterable) else gate
         self.preferred_language_for = preferred_language_for
+        self.timezone_of = timezone_of
         self.default_agent = default_agent
         self.on_result = on_result
         self.allowed_targets = allowed_targets

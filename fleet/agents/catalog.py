@@ -25,6 +25,8 @@ _EXAMPLE_FILE = re.compile(r"(\d+)-[A-Za-z0-9][A-Za-z0-9_-]*\.md")
 
 DEFAULT_WORKER_WARMUP = """\
 print("Current UTC time:", now.isoformat(timespec="seconds"))
+if timezone:
+    print("The user's time:", local_now.isoformat(timespec="minutes"), timezone)
 print("User:")
 print(user)
 print("Language:", language)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
+from fleet.agents.reminders import Reminder, ThreadReminders
+from fleet.clock import now
 from fleet.errors import ConfigError, ToolError
 
 __all__ = ["AppEvent", "ToolContext", "reducer", "reducers"]
@@ -63,7 +66,7 @@ class ToolContext:
 
     `state` is the application's durable dict: read it, never assign to it; change it with `emit`. It may be read on the
     event loop's thread alone: an async tool does so directly, a plain function through `read`.
-    `home` is the fleet's folder.
+    `home` is the fleet's folder; `timezone` the user's, where the application gives one.
     `idempotency_key` is the same for every try of the same call; `now` is when the call began, UTC.
     """
 
@@ -78,6 +81,8 @@ class ToolContext:
     home: Path = Path(".fleet")
     emitted: list[AppEvent] = field(default_factory=list)
     hop: Callable[[Callable[[Any], Any]], Any] | None = field(default=None, repr=False)
+    timezone: ZoneInfo | None = None
+    planned: ThreadReminders = field(default_factory=lambda: ThreadReminders(now()), repr=False)
 
     def emit(self, event: AppEvent) -> None:
         """Record an application event together with this call's result: both happen, once, or neither."""
@@ -89,3 +94,25 @@ class ToolContext:
         """What `fn(state)` gives, called where the state may be read. Take plain values from it, no durable objects."""
         found: T = fn(self.state) if self.hop is None else self.hop(fn)
         return found
+
+    @property
+    def reminders(self) -> tuple[Reminder, ...]:
+        """The thread's open reminders, with what this call has set and without what it has cancelled."""
+        return tuple(self.planned.open)
+
+    def remind_at(self, when: datetime, note: str, *, verbatim: bool = False) -> str:
+        """Have the thread's agent take a turn at this time, in which it is told `note`; the reminder's id.
+
+        With `verbatim` no model is asked: the user is told the note word for word. It is on record together with this
+        call's result, survives restarts and fires once; due while no worker runs, it fires when one starts.
+        Raises: ToolError for a naive time, one that is past, no note, more than the thread may have.
+        """
+        return self.planned.at(when, note, verbatim=verbatim)
+
+    def remind_after(self, wait: float | timedelta, note: str, *, verbatim: bool = False) -> str:
+        """The same after so many seconds, or a timedelta, of a second or more."""
+        return self.planned.after(wait, note, verbatim=verbatim)
+
+    def cancel_reminder(self, reminder_id: str) -> bool:
+        """Take an open reminder of this thread back with this call; False if there is none of that id any more."""
+        return self.planned.cancel(reminder_id)

@@ -20,6 +20,7 @@ class Policy:
     turn before its next model call, as failed, with a reply that says so. Of tasks handed to other agents,
     `turn_subjobs` is how many one turn may hand out, `subjob_depth` how often a task may be handed down; what a child
     uses counts for its parent's turn and job too, and a turn's time does not run while it waits for a child.
+    `thread_reminders` is how many reminders of one thread may be open.
     Raises: ConfigError for a limit that is not above 0.
     """
 
@@ -35,6 +36,7 @@ class Policy:
     day_usd: float | None = None
     subjob_depth: int | None = None
     turn_subjobs: int | None = None
+    thread_reminders: int | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):

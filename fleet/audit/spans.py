@@ -180,7 +180,7 @@ class _Trace:
         events = [
             Event(f"fleet.{step.kind}", step.at, {"fleet.name": _named(step)})
             for step in inside
-            if whole and step.kind in ("tool.intended", "confirm.asked", "subjob.started", "app.event")
+            if whole and step.kind in ("tool.intended", "confirm.asked", "subjob.started", "app.event", "reminder.set")
         ]
         span = self._span(
             part, "message", f"{sem.INVOKE_AGENT} {self.decision.agent}", began.at, inside[-1].at,

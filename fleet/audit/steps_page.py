@@ -82,6 +82,9 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         )
     if step.kind == "app.event":
         return "change", f"{name(data['name'])} {inert_json(data['data'], _PART)}"
+    if step.kind == "reminder.set":
+        told = ", word for word" if data["verbatim"] else ""
+        return "reminder set", f"{name(data['reminder_id'])} for {data['due_at']}{told}: {inert(data['note'], _PART)}"
     if step.kind == "turn.ended":
         why = f" ({inert(data['reason'], _PART)})" if data["reason"] else ""
         last = next((each.data["text"] for each in reversed(explanation.steps) if each.kind == "step.model"), "")

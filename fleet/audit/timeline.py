@@ -13,6 +13,7 @@ from typing import Any
 from fleet.audit.explanation import NOTHING, Step, Totals
 from fleet.audit.letters import LETTERS, letter_step
 from fleet.audit.persons import TAKEOVERS, asked_step, held_by, settled_steps, takeover_step
+from fleet.clock import iso
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
@@ -29,6 +30,7 @@ _TURN = tuple(
         ev.ToolIntended,
         ev.ToolReturned,
         ev.AppEventRecorded,
+        ev.ReminderSet,
         ev.TurnEnded,
         ev.TurnSetAside,
         ev.ThreadTakenOver,
@@ -181,6 +183,10 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
             steps.append(letter_step(stored))
         elif isinstance(event, ev.AppEventRecorded):
             data = {"name": event.name, "version": event.version, "data": event.data}
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
+        elif isinstance(event, ev.ReminderSet):
+            data = {"reminder_id": event.reminder_id, "due_at": iso(event.due_at), "note": event.note}
+            data["verbatim"] = event.verbatim
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
         elif isinstance(event, ev.TurnEnded):
             data = {"result": event.result, "reason": event.reason, "reply_id": event.reply_id, "reply": event.reply}

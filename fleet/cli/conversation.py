@@ -16,6 +16,9 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageRetried,
     ModelAnswered,
+    ReminderCancelled,
+    ReminderFired,
+    ReminderSet,
     ReplyDelivered,
     ReplyFailed,
     SubjobStarted,
@@ -173,6 +176,8 @@ def _read(ledger: Ledger, thread_id: str, waiting: list[MessageDecided]) -> Conv
     for stored in steps:
         if isinstance(stored.event, TurnEnded) and stored.event.reply_id:
             told.events += ledger.read_stream(f"reply:{stored.event.reply_id}")
+        elif isinstance(stored.event, ReminderSet):
+            told.events += ledger.read_stream(f"reminder:{stored.event.reminder_id}")
     told.events.sort(key=lambda stored: stored.seq)
     _stand(told)
     return told
@@ -256,6 +261,13 @@ def entry_of(stored: Stored) -> dict[str, Any] | None:
         case ThreadTakenOver() | ThreadReleased() | TurnSetAside():
             what = {ThreadTakenOver.TYPE: "taken over", ThreadReleased.TYPE: "released"}.get(event.TYPE, "set aside")
             return {**base, "kind": "takeover", "what": what, "by": event.by}
+        case ReminderSet():
+            return {**base, "kind": "reminder", "what": "set", "reminder_id": event.reminder_id, "note": event.note,
+                    "due_at": iso(event.due_at), "verbatim": event.verbatim, "by": ""}  # fmt: skip
+        case ReminderFired():
+            return {**base, "kind": "reminder", "what": "due", "reminder_id": event.reminder_id}
+        case ReminderCancelled():
+            return {**base, "kind": "reminder", "what": "cancelled", "reminder_id": event.reminder_id, "by": event.by}
         case ReplyDelivered() | ReplyFailed():
             failed = isinstance(event, ReplyFailed)
             return {

@@ -33,6 +33,7 @@ COMMANDS = {
     "reply": ("fleet.cli.takeover:reply", "Tell the user of a thread that is taken over something."),
     "release": ("fleet.cli.takeover:release", "Give a thread that is taken over back to its agent."),
     "jobs": ("fleet.cli.jobs:jobs", "What jobs did and cost; call off, try again, settle cut-off calls."),
+    "reminders": ("fleet.cli.reminders:reminders", "What agents have set for later: list, take back."),
     "worker": ("fleet.cli.worker:worker", "Route and answer until SIGTERM, which drains."),
     "token": ("fleet.cli.token:token", "Sign a token for a client of the HTTP API."),
     "threads": ("fleet.cli.threads:threads", "List threads, or show one conversation."),

@@ -128,6 +128,11 @@ def _line(entry: dict[str, Any]) -> RenderableType:
             why = data(entry["reason"], "red")
             head = Text.assemble((when, "dim"), data(f"{who} ({entry['result']}):", "bold"), " ", why)
             return Group(head, indented(lines(entry["text"]), 4))
+        case "reminder":
+            about = f"reminder {entry['reminder_id']} {entry['what']}"
+            about += f" for {entry['due_at'][:19]}Z: {entry['note']}" if entry["what"] == "set" else ""
+            about += f" by {entry['by']}" if entry.get("by") else ""
+            return Text.assemble((when, "dim"), data(about, "green"))
         case "takeover":
             said = data(f"{entry['what']} by {entry['by']}", "yellow")
             return Text.assemble((when, "dim"), said)

@@ -23,6 +23,7 @@ from fleet.graph.records import (
     ThreadRecord,
     UserRecord,
 )
+from fleet.graph.reminders import REMINDERS
 from fleet.graph.steps import begin_step, reopen_step
 from fleet.graph.summary import extend_summary
 from fleet.graph.tail import job_of
@@ -164,6 +165,7 @@ def _wait(thread: ThreadRecord, job: JobRecord, message_id: str, text: str) -> N
 _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     **TURNS,
     **PERSONS,
+    **REMINDERS,
     ev.FleetStarted: _nothing,
     ev.AgentDeclared: _declared,
     ev.AgentRetired: _retired,

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
+from fleet.graph.reminders import put_back
 from fleet.graph.subjobs import called_off
 from fleet.graph.tail import job_of, not_run, say
 from fleet.ledger import events as ev
@@ -54,6 +55,7 @@ def _set_aside(root: LivingRoot, stored: Stored, event: ev.TurnSetAside) -> None
     job.waiting = [*again, *list(job.waiting)]
     job.cancelled = [entry for entry in job.cancelled if json.loads(entry)["id"]]
     called_off(root, job, event.subjobs)
+    put_back(job)
     job.open = False
     job.turn_ids = []
     job.turn_settled = "[]"

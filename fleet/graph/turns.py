@@ -9,6 +9,7 @@ from typing import Any
 from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
 from fleet.graph.records import DAY_US, JobRecord, UserRecord
+from fleet.graph.reminders import drop, only_reminded, take_up
 from fleet.graph.steps import end_step
 from fleet.graph.subjobs import SUBJOBS, answered, called_off, ended, waited_for
 from fleet.graph.tail import job_of, not_run, result, say, unanswered_calls
@@ -32,8 +33,14 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
     waiting = [(entry, json.loads(entry)) for entry in job.waiting]
     job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
     text = "\n".join(message["text"] for _, message in waiting if message["id"] in event.message_ids)
+    due = take_up(job, event.reminders)
     if event.message_ids or not event.by:
-        say(job, {"role": "user", "content": text, **({} if event.message_ids else {"no_message": True})})
+        entry: dict[str, Any] = {"role": "user", "content": text}
+        if not event.message_ids:
+            entry["no_message"] = True
+        if due:
+            entry["due"] = due
+        say(job, entry)
     job.open = True
     job.turn = event.turn
     job.turn_at = stored.at
@@ -126,6 +133,7 @@ def _job_cancelled(root: LivingRoot, stored: Stored, event: ev.JobCancelled) -> 
         _call_off(job, "", event.reason)
     for message_id in [*job.turn_ids, *(json.loads(entry)["id"] for entry in job.waiting)]:
         _call_off(job, message_id, event.reason)
+    drop(job, event.reminders)
 
 
 def _call_off(job: JobRecord, message_id: str, reason: str) -> None:
@@ -157,15 +165,16 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         job.tail.pop()
         say(job, {"role": "assistant", "content": [*last["content"], told]})
     job.open = False
-    if event.then or not (event.result == "need_input" or event.by):
+    if event.then or not (event.result == "need_input" or event.by or only_reminded(job)):
         end_step(job)
     called_off(root, job, event.subjobs)
-    job.turn_settled = "[]"
+    job.turn_settled = job.turn_due = "[]"
     if event.asks:
         put = {"put": stored.seq}
         pending = [{**each, **(put if each["key"] in event.asks else {})} for each in json.loads(job.pending)]
         job.pending = json.dumps(pending, ensure_ascii=False)
     if event.settled:
+        drop(job, event.settled)
         job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] not in event.settled])
     if event.by:
         job.said = json.dumps([each for each in json.loads(job.said) if each["key"] not in event.settled])
@@ -183,7 +192,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
 
 
 def has_work(job: JobRecord) -> bool:
-    """Whether the job has something to do: a turn that can go on, messages that wait, or what a person has said.
+    """Whether it has something to do: a turn that can go on, messages or reminders that wait, what a person has said.
 
     One whose thread a person has taken over ends its open turn, and gives the user what that person says.
     """
@@ -191,7 +200,9 @@ def has_work(job: JobRecord) -> bool:
         return True
     if job.open:
         return not waits(job)
-    return (not job.taken_over and bool(len(job.waiting) or job.settled != "[]")) or bool(len(job.cancelled))
+    if len(job.cancelled):
+        return True
+    return not job.taken_over and bool(len(job.waiting) or job.settled != "[]" or job.due != "[]")
 
 
 def waits(job: JobRecord) -> bool:

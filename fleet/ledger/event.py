@@ -8,7 +8,7 @@ from fleet.ledger.decision import Record
 
 __all__ = ["Event", "Queue"]
 
-Queue = Literal["inbox", "turns", "outbox", "dead", "undelivered", "steps"]
+Queue = Literal["inbox", "turns", "outbox", "dead", "undelivered", "steps", "reminders"]
 
 
 class Event(Record):

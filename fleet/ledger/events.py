@@ -5,8 +5,8 @@ An event's `TYPE` and its fields are for ever: adding a field with a default is 
 
 `opens` and `closes` tell the ledger which queue entries an event begins and ends (inbox: accepted and not yet
 decided; turns: routed and not yet answered; outbox: replies not yet delivered; dead: messages that failed too often;
-undelivered: replies that did; steps: those of workflows that are to begin), so that "what is left to do" is one small
-table, kept in the same transaction, however long the history is.
+undelivered: replies that did; steps: those of workflows that are to begin; reminders: set and not due yet), so that
+"what is left to do" is one small table, kept in the same transaction, however long the history is.
 
 Times are integer microseconds since 1970 UTC, durations integer microseconds, money is US dollars.
 """
@@ -38,6 +38,7 @@ from fleet.ledger.message_events import (
     MessageDecided,
 )
 from fleet.ledger.person_events import JobCancelled, PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
+from fleet.ledger.reminder_events import ReminderCancelled, ReminderFired, ReminderSet
 from fleet.ledger.turn_events import (
     AppEventRecorded,
     CallResolved,
@@ -59,9 +60,10 @@ __all__ = [
     "Attempt", "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
     "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled", "JobHandedOver",
     "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
-    "ModelAnswered", "PersonReplied", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound",
-    "SubjobStarted", "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed",
-    "TurnResult", "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "ModelAnswered", "PersonReplied", "ReminderCancelled", "ReminderFired", "ReminderSet", "ReplyDelivered",
+    "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "SubjobStarted", "ThreadReleased",
+    "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside",
+    "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -207,6 +209,9 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         ThreadReleased,
         TurnSetAside,
         JobCancelled,
+        ReminderSet,
+        ReminderFired,
+        ReminderCancelled,
     )
 }
 

@@ -52,7 +52,8 @@ class ThreadReleased(Event):
 class JobCancelled(Event):
     """Somebody calls off what a job is doing and what waits for it. Stream: cancel:JOB.
 
-    The job's next step is the end of its turn; what waits ends without one. `reason` says who and why.
+    The job's next step is the end of its turn; what waits ends without one, the `reminders` that are due and wait too.
+    `reason` says who and why.
     """
 
     TYPE = "job.cancelled"
@@ -61,6 +62,10 @@ class JobCancelled(Event):
     user: str
     by: str
     reason: str
+    reminders: tuple[str, ...] = ()
+
+    def closes(self) -> tuple[tuple[Queue, str], ...]:
+        return tuple(("turns", key) for key in self.reminders)
 
 
 class TurnSetAside(Event):

@@ -31,7 +31,7 @@ class TurnStarted(Event):
 
     `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
     conversation; `trouble` says why the warmup that ran was the default one. `by` is the person whose reply the
-    turn is, for which no model is asked.
+    turn is, for which no model is asked. `reminders` are the ids of those that are due and that it takes up.
     """
 
     TYPE = "turn.started"
@@ -45,6 +45,7 @@ class TurnStarted(Event):
     trouble: str = ""
     history: int = 0
     by: str = ""
+    reminders: tuple[str, ...] = ()
 
     def blobs(self) -> tuple[str, ...]:
         return (self.transcript, self.prompt)
@@ -207,10 +208,10 @@ class TurnEnded(Event):
     """A turn came to its uniform result. `reply` is what the user is told (a supervised agent tells nobody).
 
     `summary` is the thread's, for the dispatcher; `reason` says why a turn was blocked or failed; `settled` names the
-    confirmations, resolved calls and persons' replies that it took up; `by` is the person whose reply it is, "" for the
-    agent's own. With `then` the result is the input of a workflow's next step, which begins with the message of
-    that id; `subjobs` are the child jobs that it waited for and that are called off with it; `asks` names the
-    confirmations that the reply puts to the user, who can answer no others. Stream: job:ID.
+    confirmations, resolved calls, persons' replies and reminders that it took up; `by` is the person whose reply it
+    is, "" for the agent's own. With `then` the result is the input of a workflow's next step, which begins with the
+    message of that id; `subjobs` are the child jobs that it waited for and that are called off with it; `asks` names
+    the confirmations that the reply puts to the user, who can answer no others. Stream: job:ID.
     """
 
     TYPE = "turn.ended"

@@ -15,6 +15,8 @@ from fleet.ledger.events import (
     ConfirmationSettled,
     MessageDecided,
     PersonReplied,
+    ReminderFired,
+    ReminderSet,
     ThreadReleased,
     ToolReturned,
     TurnEnded,
@@ -26,6 +28,7 @@ from fleet.runtime.home import Home
 __all__ = ["ArchivedThreads", "archive"]
 
 _SETTLED = ("drop", "error")
+_BY_JOB = (ConfirmationSettled, CallResolved, PersonReplied, ReminderSet, ReminderFired)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def _left_to_do(ledger: Ledger) -> set[str]:
         for stored in ledger.read(after=entry.seq - 1, upto=entry.seq):
             if isinstance(stored.event, MessageDecided):
                 left.add(stored.event.decision.job_id)
-            elif isinstance(stored.event, (ConfirmationSettled, CallResolved, PersonReplied)):
+            elif isinstance(stored.event, _BY_JOB):
                 left.add(stored.event.job_id)
     return left
 
@@ -102,6 +105,8 @@ def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
             streams += [f"message:{each}" for each in event.message_ids]
         elif isinstance(event, ConfirmationAsked):
             streams.append(f"confirm:{event.confirm_id}")
+        elif isinstance(event, ReminderSet):
+            streams.append(f"reminder:{event.reminder_id}")
         elif isinstance(event, ToolReturned) and event.unknown:
             streams.append(f"call:{event.job_id}:{event.call_id}")
         elif isinstance(event, TurnEnded):

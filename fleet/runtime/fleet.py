@@ -41,6 +41,8 @@ from fleet.version import __version__
 
 __all__ = ["Fleet", "reducer_of"]
 
+_QUEUES = ("inbox", "turns", "outbox", "steps", "reminders")  # what a worker sets going at its start
+
 
 def reducer_of(name: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]:
     """How a stored application event is read, and what applies it.
@@ -142,7 +144,7 @@ class Fleet:
         be routed twice, or before its agents are declared. What is not applied yet comes by `_others`.
         """
         applied = self._graph.root.applied
-        entries = [entry for queue in ("inbox", "turns", "outbox", "steps") for entry in self.ledger.pending(queue)]
+        entries = [entry for queue in _QUEUES for entry in self.ledger.pending(queue)]
         seqs = sorted({entry.seq for entry in entries if entry.seq <= applied})
         self._loop.begin(seqs)
         self._serving = True

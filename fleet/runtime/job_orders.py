@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fleet.errors import InputError, StaleWriteError
 from fleet.ledger.base import Draft, Ledger
 from fleet.ledger.events import JobCancelled, MessageAccepted, MessageRetried
 from fleet.runtime.jobs import Job, job_of
+from fleet.runtime.reminders import cancel_reminder, due_of_job, reminders_of
 
 __all__ = ["cancel_job", "retry_job"]
 
@@ -13,16 +16,24 @@ __all__ = ["cancel_job", "retry_job"]
 def cancel_job(ledger: Ledger, job_id: str, *, by: str, reason: str = "") -> Job:
     """Call off what a job is doing and what waits for it: it ends between two steps, failed with that reason.
 
-    Returns the job as it then stands, on record before this returns. A tool that runs is not interrupted; its result
-    counts. Raises: InputError if there is no such job, or nothing of it is left to do.
+    Its open reminders are taken back. Returns the job as it then stands, on record before this returns. A tool that
+    runs is not interrupted; its result counts. Raises: InputError if there is no such job, or nothing of it is left to
+    do.
     """
     while True:
         found = job_of(ledger, job_id)
+        reminders = reminders_of(ledger, job_id)
+        for each in reminders:
+            with suppress(InputError):  # it fired, or somebody else took it back, at this very moment
+                cancel_reminder(ledger, each.id, by=by, reason=reason)
         if found.state != "running" and not found.waiting:
+            if reminders:
+                return found
             raise InputError(f"job {job_id} is at rest ({found.state}); there is nothing to call off")
         stream = f"cancel:{job_id}"
         words = f"called off by {by}" + (f": {reason}" if reason else "")
-        event = JobCancelled(job_id=job_id, thread_id=found.thread_id, user=found.user, by=by, reason=words)
+        event = JobCancelled(job_id=job_id, thread_id=found.thread_id, user=found.user, by=by, reason=words,
+                             reminders=due_of_job(ledger, job_id))  # fmt: skip
         try:
             ledger.append_now(Draft(stream, ledger.version(stream), (event,), found.user))
         except StaleWriteError:  # somebody else did so at this very moment

@@ -20,6 +20,7 @@ from fleet.ledger.events import (
     MessageRetried,
     ModelAnswered,
     PersonReplied,
+    ReminderFired,
     SubjobStarted,
     ToolIntended,
     ToolReturned,
@@ -33,7 +34,7 @@ __all__ = ["STATES", "Call", "Job", "Turn", "find_job", "job_of", "jobs"]
 
 STATES = ("running", "waiting", "taken_over", "success", "need_input", "blocked", "failed", "cancelled")
 _JOB = "job:job_"
-_BY_JOB = (MessageRetried, PersonReplied, ConfirmationSettled, CallResolved, SubjobStarted)
+_BY_JOB = (MessageRetried, PersonReplied, ConfirmationSettled, CallResolved, SubjobStarted, ReminderFired)
 
 
 @dataclass

@@ -28,6 +28,9 @@ from fleet.ledger.events import (
     MessageDropped,
     MessageRetried,
     PersonReplied,
+    ReminderCancelled,
+    ReminderFired,
+    ReminderSet,
     ReplyRetried,
     SubjobStarted,
     ThreadReleased,
@@ -42,6 +45,7 @@ from fleet.runtime.outbox import Outbox
 from fleet.runtime.prewarm import Prewarm
 from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
+from fleet.runtime.timer import Timer
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
 
@@ -51,7 +55,7 @@ __all__ = ["Loop"]
 class Loop:
     """Keeps the tasks of routing, turns and deliveries; `failed` is told what ends the fleet.
 
-    `inbox`, `outbox`, `steps`, and `turns` and `prewarm` where there is a worker, are set by whoever makes it.
+    `inbox`, `outbox`, `steps`, `timer`, and `turns` and `prewarm` where there is a worker, are set by whoever makes it.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Loop:
         self.inbox: Inbox
         self.outbox: Outbox
         self.steps: Steps
+        self.timer: Timer
         self.prewarm: Prewarm | None = None
         self.turns: Turns | None = None
 
@@ -105,6 +110,13 @@ class Loop:
             self._interrupt(event.job_id, stored.at)
         elif isinstance(event, SubjobStarted):
             self._wake(event.job_id, self._rank_of_child(event.job_id))
+        elif isinstance(event, ReminderSet):
+            self.timer.put(event)
+        elif isinstance(event, ReminderCancelled):
+            self.timer.drop(event.reminder_id)
+        elif isinstance(event, ReminderFired):
+            self.timer.drop(event.reminder_id)
+            self._wake(event.job_id, stored.at)
         elif isinstance(event, TurnSetAside):
             for child in event.subjobs:
                 self._interrupt(child, stored.at)
@@ -138,6 +150,7 @@ class Loop:
             self.attempts.recall(self._ledger, seqs[0])
         for seq in seqs:
             self.set_going(seq)
+        self.timer.look()
 
     def set_going(self, seq: int) -> None:
         """React to event `seq` of the ledger, once more or for the first time."""
@@ -189,6 +202,7 @@ class Loop:
     async def idle(self) -> None:
         """Return when nothing is being routed, answered or delivered, and nothing is due to be."""
         self.inbox.look()
+        self.timer.look()
         while self._tasks:
             await self._idle.wait()
 
@@ -199,6 +213,7 @@ class Loop:
         """
         self._draining.set()
         self.inbox.drain()
+        self.timer.drain()
         if self.prewarm is not None:
             self.prewarm.close()
         if self.turns is not None:

@@ -17,6 +17,7 @@ from fleet.runtime.outbox import Outbox
 from fleet.runtime.prewarm import Prewarm
 from fleet.runtime.steps import Steps
 from fleet.runtime.stretch import Stretches
+from fleet.runtime.timer import Timer
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
 from fleet.workers.worker import Worker
@@ -48,6 +49,7 @@ def parts(
     kinds = {role: record.kind for role, record in root.task_agents.items()}
     loop.outbox = Outbox(catalog.app, kinds, settings, write, loop.spawn, loop.rest, stretches)
     loop.steps = Steps(ledger, write)
+    loop.timer = Timer(write, loop.spawn)
     if models is not None:
         worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
         step_us = round(settings.priority_step_s * 1e6)

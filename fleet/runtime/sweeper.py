@@ -36,6 +36,7 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageRetried,
     PersonReplied,
+    ReminderFired,
     StuckFound,
     SubjobStarted,
 )
@@ -47,7 +48,7 @@ __all__ = ["Sweeper"]
 
 _STREAM = "sweeper"
 _QUEUES: tuple[Queue, ...] = ("inbox", "turns", "outbox")
-_OF_A_JOB = (MessageRetried, ConfirmationSettled, CallResolved, PersonReplied, SubjobStarted)
+_OF_A_JOB = (MessageRetried, ConfirmationSettled, CallResolved, PersonReplied, SubjobStarted, ReminderFired)
 _MOST = 1000  # entries of a queue looked at in one sweep, the oldest first
 _ANSWER_S = 5.0  # the loop answers in milliseconds; code that holds it up so long holds up everybody
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fleet.clock import now_us
 from fleet.graph.living import LivingRoot
+from fleet.graph.records import JobRecord
 from fleet.graph.turns import has_work, waits
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
 from fleet.runtime.fairness import Shares
@@ -112,7 +113,7 @@ class Turns:
             agent = self._agent(job_id)
             running, limit = self._of_agent.get(agent, 0), self._limits.get(agent)
             job = self._root.jobs[job_id]
-            rests = agent in self._paused or agent in self._cold
+            rests = agent in self._paused or agent in self._cold or self._reminds_later(job, agent)
             if rests and job.said == "[]" and not len(job.cancelled):  # for those it takes no agent
                 limit = 0
             if limit is None:
@@ -123,6 +124,11 @@ class Turns:
             self._ready.ended(self._owner(job_id))
             self._aside.setdefault(agent, Ranking()).put(job_id, rank)
         return None
+
+    def _reminds_later(self, job: JobRecord, agent: str) -> bool:
+        """Whether there is nothing but a reminder to take up, and the agent is paused: then it waits for the agent."""
+        rests = self._root.task_agents[agent].paused and job.due != "[]"
+        return rests and not job.open and not len(job.waiting) and job.settled == "[]"
 
     def _ended(self, job_id: str, agent: str) -> None:
         """A turn has ended: its slot, and its agent's, are free again."""

@@ -33,6 +33,7 @@ def policies_of(app: App, settings: Settings) -> Mapping[str, Policy]:
         turn_timeout_s=settings.turn_timeout_s,
         subjob_depth=settings.subjob_depth,
         turn_subjobs=settings.turn_subjobs,
+        thread_reminders=settings.thread_reminders,
     )
     return {role: agent.policy.over(app.policy).over(given) for role, agent in app.agents.items()}
 

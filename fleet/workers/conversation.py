@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fleet.agents.catalog import DEFAULT_WORKER_WARMUP, Definition, Text
+from fleet.clock import iso
 from fleet.errors import WarmupError
 from fleet.ledger.events import MessageAccepted
 from fleet.prompting.examples import Example
@@ -16,9 +18,10 @@ from fleet.prompting.quote import quote
 from fleet.prompting.views import JobView, MessageView, ThreadView
 from fleet.prompting.warmup import Transcript, run_warmup
 
-__all__ = ["NO_MESSAGE", "WarmedUp", "ends_in_question", "messages_for", "warm_up"]
+__all__ = ["NO_MESSAGE", "REMINDED", "WarmedUp", "ends_in_question", "messages_for", "warm_up"]
 
 NO_MESSAGE = "No new message: a person has decided about a call."
+REMINDED = "No new message: a reminder that was set in this conversation is due. Say or do what it is about."
 _QUESTION = ("?", "？", "؟", "՞", "፧")  # Latin, full-width, Arabic, Armenian, Ethiopic
 _THINKING = ("thinking", "redacted_thinking")
 _CLOSERS = " \t\n\"'”’»)]*_`"
@@ -41,11 +44,13 @@ def warm_up(
     job: JobView,
     example: int | None,
     now: datetime,
+    zone: ZoneInfo | None = None,
 ) -> WarmedUp:
     """Run the warmup of one turn.
 
     Names in reach: message (the newest), messages, user, thread, job, now, language, metadata (the message's),
-    default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote.
+    default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote; timezone, the name of the
+    user's `zone`, and local_now, the time there ("" and None where it is not known).
     Code that raises does not cost the user an answer: the default warmup runs in its place, and the record says so.
     """
     views = [MessageView.of(message, thread.language) for message in messages]
@@ -56,6 +61,8 @@ def warm_up(
         "thread": thread,
         "job": job,
         "now": now,
+        "timezone": zone.key if zone else "",
+        "local_now": now.astimezone(zone) if zone else None,
         "language": thread.language,
         "metadata": views[-1].metadata,
         "quote": quote,
@@ -89,6 +96,14 @@ def _print(code: Text, names: Mapping[str, Any], examples: Mapping[int, Example]
     return out.text
 
 
+def _words(entry: Mapping[str, Any]) -> str:
+    """What a turn begins with: the user's message, or why there is none; the reminders that are due come first."""
+    due = [f"Reminder, set for {iso(each['due_at'])}:\n{quote(each['note'])}" for each in entry.get("due", ())]
+    if not entry.get("no_message"):
+        return "\n".join((*due, f"User message:\n{quote(entry['content'])}"))
+    return "\n".join((REMINDED, *due)) if due else NO_MESSAGE
+
+
 def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapping[str, Any], ...]:
     """The Messages API's messages: the last `limit` entries of the conversation, from a user's own message on.
 
@@ -105,7 +120,7 @@ def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapp
     shown: list[Mapping[str, Any]] = []
     for index, entry in enumerate(entries[start:], start):
         if index in spoken:
-            words = f"User message:\n{quote(entry['content'])}" if not entry.get("no_message") else NO_MESSAGE
+            words = _words(entry)
             shown.append({"role": "user", "content": f"{transcript.rstrip()}\n{words}" if index == newest else words})
         elif index < newest and entry["role"] == "assistant":
             said = [block for block in entry["content"] if block["type"] not in _THINKING]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from fleet.graph.records import JobRecord, ThreadRecord
+from fleet.graph.reminders import due_reminders, only_reminded, taken_up
 from fleet.graph.steps import next_step
 from fleet.graph.subjobs import waited_for
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
@@ -17,9 +18,10 @@ def turn_ended(
 ) -> TurnEnded:
     """The end of the job's open turn. `reason` says why it was blocked or failed.
 
-    What a workflow's step before the last came to goes on to the next one, a child's to its parent: not to the user.
+    What a workflow's step before the last came to goes on to the next one, a child's to its parent: not to the user. A
+    turn that a reminder alone began is no step's.
     """
-    then = next_step(job) if result == "success" else ""
+    then = next_step(job) if result == "success" and not only_reminded(job) else ""
     return TurnEnded(
         job_id=job.id,
         thread_id=thread.id,
@@ -32,21 +34,25 @@ def turn_ended(
         deliver=deliver and not then and not job.parent,
         then=then,
         reason=reason,
-        settled=tuple(json.loads(job.turn_settled)),
+        settled=(*json.loads(job.turn_settled), *(each["id"] for each in taken_up(job))),
         subjobs=tuple(each["job"] for each in waited_for(job)),
     )
 
 
 def given_up(
-    job: JobRecord, thread: ThreadRecord, reason: str, reply: str = "", *, deliver: bool = False
+    job: JobRecord, thread: ThreadRecord, reason: str, reply: str = "", *, deliver: bool = False, remind: bool = False
 ) -> tuple[Event, ...]:
-    """The failed end of a turn that goes nowhere; one that has not begun begins with it, so that it can be answered."""
-    settled = tuple(each["key"] for each in json.loads(job.settled))
+    """The failed end of a turn that goes nowhere; one that has not begun begins with it, so that it can be answered.
+
+    What is due goes with it, unless the job is still to `remind`.
+    """
+    reminded = () if remind else tuple(each["id"] for each in due_reminders(job))
+    settled = (*(each["key"] for each in json.loads(job.settled)), *reminded)
     if job.open:
         ended = turn_ended(job, thread, "failed", reply, deliver=deliver, reason=reason)
         return (ended.model_copy(update={"settled": (*ended.settled, *settled)}),)
     ids, turn = waiting_ids(job), job.turn + 1
-    started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids)
+    started = TurnStarted(job_id=job.id, thread_id=thread.id, turn=turn, message_ids=ids, reminders=reminded)
     ended = TurnEnded(
         job_id=job.id, thread_id=thread.id, user=thread.user, turn=turn, message_ids=ids, result="failed",
         reply_id=reply_id_of(job, turn), reply=reply, deliver=deliver and not job.parent, reason=reason,

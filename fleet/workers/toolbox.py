@@ -20,6 +20,7 @@ from fleet.agents.catalog import Catalog
 from fleet.agents.context import ToolContext
 from fleet.agents.policy import Policy
 from fleet.agents.tool import Tool
+from fleet.agents.zones import zone_of
 from fleet.clock import now, now_us
 from fleet.errors import ToolError
 from fleet.graph.living import LivingRoot
@@ -30,6 +31,7 @@ from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.confirm import asked, hash_of, note_of
 from fleet.workers.recorded import is_cancelled, returned
+from fleet.workers.reminders import ReminderBook
 from fleet.workers.subjobs import Subjobs
 
 __all__ = ["CutOff", "Toolbox"]
@@ -71,9 +73,9 @@ class Toolbox:
     """Runs the tool calls of every agent of one application."""
 
     def __init__(self, catalog: Catalog, root: LivingRoot, record: Record, settings: Settings,
-                 policies: Mapping[str, Policy], subjobs: Subjobs) -> None:  # fmt: skip
+                 policies: Mapping[str, Policy], subjobs: Subjobs, reminders: ReminderBook) -> None:  # fmt: skip
         self._app, self._root, self._record, self._settings = catalog.app, root, record, settings
-        self._policies, self._subjobs = policies, subjobs
+        self._policies, self._subjobs, self._reminders = policies, subjobs, reminders
         self._tools = {role: {each.name: each for each in agent.tools} for role, agent in self._app.agents.items()}
         self.blocks = {
             role: (*(t.as_block() for t in tools.values()), *([subjobs.blocks[role]] if role in subjobs.blocks else []))
@@ -150,7 +152,11 @@ class Toolbox:
         thread = self._root.threads[call.job.thread]
         metadata = json.loads(call.job.metadata) if call.job.metadata else {}
         state, home = self._root.state, self._settings.home
-        return ToolContext(thread.user, thread.id, call.job.id, call.id, call.key, now(), state, metadata, home)
+        began = now()
+        return ToolContext(
+            thread.user, thread.id, call.job.id, call.id, call.key, began, state, metadata, home,
+            timezone=zone_of(self._app, thread.user), planned=self._reminders.of(call.job, call.key, began),
+        )  # fmt: skip
 
     def _permit(self, call: _Call) -> None:
         """Raises: ToolError if the user has not the permission that the tool needs."""
@@ -181,8 +187,10 @@ class Toolbox:
             data = [each.model_dump(mode="json") for each in context.emitted]
             if storable(data) != data:
                 raise ToolError(f"{tool.name} emitted text that cannot be stored; nothing was changed")
-            if context.emitted and tool.effect == "read":
-                raise ToolError(f'{tool.name} is declared effect="read" and emitted an event; nothing was changed')
+            planned = context.planned
+            if tool.effect == "read" and (context.emitted or planned.new or planned.cancelled):
+                what = "emitted an event" if context.emitted else "set or cancelled a reminder"
+                raise ToolError(f'{tool.name} is declared effect="read" and {what}; nothing was changed')
         except TimeoutError:
             limit = self._limit_s(job, tool)
             if tool.effect == "external":
@@ -203,6 +211,9 @@ class Toolbox:
             AppEventRecorded(name=each.NAME, version=each.VERSION, job_id=job.id, user=user, data=fields)
             for each, fields in zip(context.emitted, data, strict=True)
         )  # fmt: skip
+        if not error:
+            await self._reminders.cancel(job, user, context.planned)
+            emitted += self._reminders.events(job, user, call.id, context.planned)
         await self._record(job, *emitted, self._result(call, content, error=error, latency_us=took))
         return None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from fleet.agents.agent import Agent
 from fleet.agents.catalog import Catalog
-from fleet.clock import now, now_us
+from fleet.clock import now_us
 from fleet.errors import ModelError, StaleWriteError
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
@@ -31,22 +31,20 @@ from fleet.ledger.events import (
     JobHandedOver,
     TurnEnded,
     TurnResult,
-    TurnStarted,
 )
 from fleet.ledger.storable import storable
 from fleet.llm.base import Answer, Model, Request, ask_model, failure_of
 from fleet.log import log
-from fleet.prompting.examples import examples_of
-from fleet.prompting.prompts import render_prompt
-from fleet.prompting.views import JobView, ThreadView
 from fleet.settings import Settings
+from fleet.workers.beginning import Beginnings
 from fleet.workers.budget import breach_of, policies_of, time_left_s
 from fleet.workers.confirm import open_questions, words_for
-from fleet.workers.conversation import ends_in_question, messages_for, warm_up
-from fleet.workers.ending import given_up, turn_ended, waiting_ids
-from fleet.workers.heard import answers_to_questions, last_ids, messages_of
+from fleet.workers.conversation import ends_in_question, messages_for
+from fleet.workers.ending import given_up, turn_ended
+from fleet.workers.heard import answers_to_questions, messages_of
 from fleet.workers.persons import set_aside, spoken
 from fleet.workers.recorded import answered_by, is_cancelled, last_answer, with_own_ids
+from fleet.workers.reminders import ReminderBook, noted
 from fleet.workers.subjobs import Subjobs
 from fleet.workers.toolbox import CutOff, Toolbox
 
@@ -77,14 +75,13 @@ class Worker:
     ) -> None:
         self._model_of, self._ledger, self._root, self._write, self._settings = model_of, ledger, root, write, settings
         self._roles = catalog.roles
-        self._system = {role: render_prompt(found, catalog) for role, found in catalog.roles.items()}
-        self._prompt_blobs = {role: Blob.of(text) for role, text in self._system.items()}
-        self._examples = {role: examples_of(found) for role, found in catalog.roles.items()}
+        self._beginnings = Beginnings(catalog, ledger, root, settings)
         self.agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self._policies = policies_of(catalog.app, settings)
         subjobs = Subjobs(catalog, root, write, self._policies)
-        self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies, subjobs)
+        reminders = ReminderBook(write, self._policies)
+        self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies, subjobs, reminders)
         self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -105,19 +102,25 @@ class Worker:
         if await self._stand_back(job):
             return
         if job.agent not in self._roles:  # the code no longer declares it
-            said = self._retired_reply if self._root.task_agents[job.agent].kind == "dialog" else ""
+            talks = self._root.task_agents[job.agent].kind == "dialog" and (job.open or len(job.waiting))
+            said = self._retired_reply if talks else ""
             retired, thread = f"agent {job.agent} is retired", self._root.threads[job.thread]
             await self._record(job, *given_up(job, thread, retired, said, deliver=bool(said)))
             return
         if (away := self._away(job.agent)) and not job.open and len(job.waiting):
             thread, deliver = self._root.threads[job.thread], self.delivers[job.agent]
-            await self._record(job, *given_up(job, thread, f"agent {job.agent} is paused", away, deliver=deliver))
+            why = f"agent {job.agent} is paused"
+            await self._record(job, *given_up(job, thread, why, away, deliver=deliver, remind=True))
             return
         await self._call_off(job)
         if not job.open:
             if not has_work(job):
                 return
-            await self._start(job)
+            if note := noted(job, self._root.threads[job.thread], deliver=self.delivers.get(job.agent, False)):
+                await self._record(job, *note)
+                return
+            started, blobs = self._beginnings.of(job)
+            await self._record(job, started, blobs=blobs)
         transcript = self._ledger.blob(job.turn_transcript).decode() if job.turn_transcript else ""
         await self._call_off(job)  # it may have come while the turn's beginning was recorded
         while not await self._stand_back(job) and job.open and not waits(job):
@@ -147,7 +150,7 @@ class Worker:
                     "reply_id": "",
                     "deliver": False,
                     "subjobs": ended.subjobs if running else (),
-                    "settled": tuple(json.loads(job.turn_settled)) if running else (),
+                    "settled": ended.settled if running else (),
                 }
             )
             await self._record(job, ended)
@@ -180,33 +183,6 @@ class Worker:
     async def _unknown(self, job: JobRecord, cut: CutOff | None) -> None:
         if cut is not None:
             await self._record(job, cut.result)
-
-    async def _start(self, job: JobRecord) -> None:
-        ids = waiting_ids(job)
-        messages = messages_of(self._ledger, job, ids or last_ids(self._ledger, job))
-        thread = self._root.threads[job.thread]
-        warm = warm_up(
-            self._roles[job.agent],
-            self._examples[job.agent],
-            messages=messages,
-            thread=ThreadView.of(thread),
-            job=JobView.of(job),
-            example=job.default_example_id,
-            now=now(),
-        )
-        transcript, prompt = Blob.of(warm.transcript), self._prompt_blobs[job.agent]
-        started = TurnStarted(
-            job_id=job.id,
-            thread_id=thread.id,
-            turn=job.turn + 1,
-            message_ids=ids,
-            transcript=transcript.hash,
-            prompt=prompt.hash,
-            prompt_name=self._roles[job.agent].prompt.source,
-            trouble=warm.trouble,
-            history=self._settings.history,
-        )
-        await self._record(job, started, blobs=(transcript, prompt))
 
     async def _step(self, job: JobRecord, transcript: str) -> None:
         """Whatever the end of the conversation asks for next."""
@@ -260,7 +236,7 @@ class Worker:
         left = time_left_s(policy, job, now_us())
         model = self._model_of(self.agents[role])
         request = Request(
-            self._system[role],
+            self._beginnings.system[role],
             messages_for(list(job.tail), transcript, self._settings.history),
             self._toolbox.blocks[role],
             self._settings.worker_max_tokens,

@@ -76,6 +76,7 @@ def _turns(told: Story) -> None:
     told.end(thread, "Which day?", "need_input")
     told.deliver(thread)
     _approved(told, thread)
+    _reminded(told, thread)
     message = told.go_on(thread, "Friday is better")
     label = ev.DecisionLabelled(message_id=message, user="ana", thread_id=thread, note="right", by="eva")
     told.append(f"label:{message}", label, user="ana")
@@ -113,6 +114,28 @@ def _approved(told: Story, thread: str) -> None:
     told.end(thread, "A person has to look.", "blocked")
     resolved = ev.CallResolved(**ids, call_id="call_2", tool="order", took_effect=True, note="It came.", by="eva")
     told.append(f"call:{known['job']}:call_2", resolved, user="ana")
+
+
+def _reminded(told: Story, thread: str) -> None:
+    """Two reminders of a thread: one is due and has its turn, the other is taken back."""
+    known = told.threads[thread]
+    ids = {"job_id": known["job"], "thread_id": thread, "user": "ana"}
+    for name in ("rem_1", "rem_2"):
+        told.step(thread, ev.ReminderSet(
+            reminder_id=name, **ids, turn=known["turn"], call_id="call_2", due_at=1_800_000_000_000_000, note="Tea?",
+            verbatim=name == "rem_1",
+        ))  # fmt: skip
+    fired = ev.ReminderFired(reminder_id="rem_1", **ids, due_at=1_800_000_000_000_000)
+    told.append("reminder:rem_1", fired, user="ana")
+    off = ev.ReminderCancelled(reminder_id="rem_2", **ids, by="eva", reason="no tea")
+    told.append("reminder:rem_2", off, user="ana")
+    known["turn"] += 1
+    turn = {"job_id": known["job"], "thread_id": thread, "turn": known["turn"], "message_ids": ()}
+    told.step(
+        thread,
+        ev.TurnStarted(**turn, reminders=("rem_1",)),
+        ev.TurnEnded(**turn, user="ana", result="success", reply="Tea?", settled=("rem_1",)),
+    )
 
 
 def _letters(told: Story) -> None:

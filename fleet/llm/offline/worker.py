@@ -98,12 +98,15 @@ def _answer(turns: list[Turn], tools: Mapping[str, ToolSpec]) -> _Step:
             standing = replace(standing, move=replace(standing.move, kind="failed"))
         said_before = turn.said or said_before
         if number == len(turns) - 1:
-            return _decided(turn, language) or step
+            step = _decided(turn, language) or step
+            return f"{turn.due}\n\n{step}" if turn.due and turn.text and isinstance(step, str) else step
     return phrase("hello", language, tools=_offer(tools))
 
 
 def _decided(turn: Turn, language: str) -> str:
-    """What there is to say about a call that a person has decided on; "" if the message says more than that."""
+    """What there is to say about a call that a person has decided on, or a reminder; "" if there is more to answer."""
+    if turn.due and not turn.text:
+        return turn.due
     if turn.approved is not None:
         result = parsed(turn.approved.result or "")
         return phrase("failed", language, why=speak(result)) if turn.approved.error else speak(result, "", language)

@@ -25,6 +25,8 @@ _NOTE = re.compile(
     r"The question about \w+ [\w ]+; it was not run\.\nArguments: .+|A person has checked \w+: .+", re.DOTALL
 )
 _NO_MESSAGE = "No new message: a person has decided about a call."
+_REMINDED = "No new message: a reminder that was set in this conversation is due. Say or do what it is about."
+_REMINDER = "Reminder, set for "
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Facts:
 class Turn:
     """One turn: the user's words, the facts printed with them, the calls made, the last words said.
 
-    `note` is what a person has decided about a call; `approved` is the call that was run for that.
+    `note` is what a person has decided about a call; `approved` is the call that was run for that; `due` is what a
+    reminder says.
     """
 
     text: str
@@ -82,6 +85,7 @@ class Turn:
     said: str = ""
     note: str = ""
     approved: Call | None = None
+    due: str = ""
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, ToolSpec]:
@@ -123,11 +127,11 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
                     call.result = "".join(_texts(block.get("content")))
                     call.error = bool(block.get("is_error"))
             if any(text.strip() for text in texts):
-                said, facts = _opening("\n".join(texts))
+                said, facts, due = _opening("\n".join(texts))
                 if turns and not turns[-1].said and not turns[-1].calls:  # nobody answered in between: one turn
                     said, facts = f"{turns[-1].text}\n{said}", facts if facts.told else turns[-1].facts
                     turns.pop()
-                turns.append(Turn(said, facts))
+                turns.append(Turn(said, facts, due=due))
             for note in notes:
                 _take_note(turns[-1], note)
         elif turns:
@@ -164,12 +168,13 @@ def _texts(content: Any) -> list[str]:
     return [str(block.get("text") or "") for block in _blocks(content) if block.get("type") == "text"]
 
 
-def _opening(text: str) -> tuple[str, Facts]:
-    """The user's words and the printed facts of a turn's opening message."""
+def _opening(text: str) -> tuple[str, Facts, str]:
+    """The user's words, the printed facts and what a reminder says, of a turn's opening message."""
     lines = text.split("\n")
     facts = Facts()
     words: list[str] = []
     incoming: list[str] = []
+    due: list[str] = []
     shown: list[tuple[str, str]] | None = None
     for at, line in enumerate(lines):
         heading, _, value = line.partition(":")
@@ -177,6 +182,8 @@ def _opening(text: str) -> tuple[str, Facts]:
         if heading == "User message":
             words += _quoted(value)
             shown = None
+        elif line.startswith(_REMINDER) and at + 1 < len(lines):
+            due += _quoted(lines[at + 1])
         elif heading == "Incoming message":
             incoming += _quoted(value)
         elif heading == "Current UTC time":
@@ -194,9 +201,10 @@ def _opening(text: str) -> tuple[str, Facts]:
             shown.append((step[1], step[2].strip()))
     facts.shown = {number: steps for number, steps in facts.shown.items() if steps}
     said = "\n".join(words or incoming) if words or incoming else text.strip()
-    if lines[-1] == _NO_MESSAGE:
+    if lines[-1] == _NO_MESSAGE or (due and _REMINDED in lines):
         said = ""
-    return said.encode("utf-8", "replace").decode("utf-8"), facts  # half a surrogate pair fits into no tool or store
+    # Half a surrogate pair fits into no tool or store.
+    return said.encode("utf-8", "replace").decode("utf-8"), facts, "\n".join(due)
 
 
 def _quoted(line: str) -> list[str]:
