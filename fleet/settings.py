@@ -34,7 +34,9 @@ class Row:
 
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key", "token_secret"})
-_MAY_BE_ZERO = frozenset({"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb", "router_prior"})
+_MAY_BE_ZERO = frozenset(
+    {"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb", "router_prior", "burst_window_s"}
+)
 _AT_MOST_ONE = frozenset({"router_prior", "router_sure"})
 
 ROWS = (
@@ -82,6 +84,8 @@ ROWS = (
     Row("delivery_backoff_s", 1.0, "seconds", "Pause before the second try; doubles with each one after it…"),
     Row("delivery_backoff_max_s", 60.0, "seconds", "…up to this."),
     Row("max_message_bytes", 65536, "bytes", "Largest message that is accepted, as UTF-8."),
+    Row("burst_window_s", 0.0, "seconds", "A user's messages within so long of each other are routed as one; 0: none."),
+    Row("burst_most_s", 10.0, "seconds", "The first of such messages is routed after so long, whatever else comes."),
     Row(
         "priority_step_s",
         600.0,
@@ -148,6 +152,8 @@ class Settings:
     delivery_backoff_s: float = 1.0
     delivery_backoff_max_s: float = 60.0
     max_message_bytes: int = 65536
+    burst_window_s: float = 0.0
+    burst_most_s: float = 10.0
     priority_step_s: float = 600.0
     max_attempts: int = 3
     retry_backoff_s: float = 1.0

@@ -117,7 +117,7 @@ def row_of(stored: Stored) -> dict[str, Any]:
 
     `verdicts` are the codes on the answers, in order, `error` standing for a model that gave none; `fallback` is "",
     or the rung that decided: router, agent, human; `model` is the one asked last, "" if none was; `latency_us` maps a
-    stage to its duration; `seq` rises in the order decided.
+    stage to its duration; `seq` rises in the order decided; `joined` is the message of whose burst it was, "" for most.
     """
     event = stored.event
     if not isinstance(event, MessageDecided):
@@ -150,6 +150,7 @@ def row_of(stored: Stored) -> dict[str, Any]:
         "latency_us": dict(decision.latency_us),
         "code_version": decision.code_version,
         "text": event.text,
+        "joined": decision.joined,
     }
 
 

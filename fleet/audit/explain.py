@@ -92,7 +92,7 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
 
 def _decided(stored: Stored, decision: Decision, accepted_at: int) -> Step:
     stages = {stage: decision.latency_us[stage] for stage in _STAGES if stage in decision.latency_us}
-    data = {"by": decision.by, "action": decision.outcome, "latency_us": stages | dict(decision.latency_us)}
+    data = {"by": decision.by, "joined": decision.joined, "action": decision.outcome, "latency_us": stages | dict(decision.latency_us)}
     return Step(stored.at, stored.seq, MessageDecided.TYPE, stored.at - accepted_at, data, decision.by == "fallback")
 
 
@@ -160,9 +160,9 @@ def _where(decision: Decision) -> str:
         example = "" if decision.default_example_id is None else f", with example {decision.default_example_id}"
         return f"It starts the new thread {titled} with {agent} in {name(decision.language)}{example}; {by}."
     if decision.outcome == "drop":
-        return f"Nowhere: {by}, which dropped it."
+        return f"Nowhere: {by}" + ("." if decision.joined else ", which dropped it.")
     if decision.outcome == "error":
-        return f"Nowhere: {by}, as an error."
+        return f"Nowhere: {by}" + ("." if decision.joined else ", as an error.")
     if decision.outcome == "cancelled":
         return f"Nowhere: {name(decision.gate)} called it off before it was assigned."
     return f"To a person: {by}."
@@ -172,6 +172,8 @@ def _by(decision: Decision) -> str:
     model = name(decision.attempts[-1].model) if decision.attempts else "no model"
     if decision.by == "dispatch":
         return f"{name(decision.gate)} dispatched it" if decision.gate else "it was dispatched"
+    if decision.by == "joined":
+        return f"it came right after {name(decision.joined)} and was routed with it: fleet why {name(decision.joined)}"
     if decision.by == "policy":
         return f"policy ({name(decision.gate)}) refused it"
     if decision.by == "gate":

@@ -194,6 +194,8 @@ class Explanation:
             "gate_reason": decision.gate_reason,
             "fallback": decision.fallback,
             "fallback_reason": decision.fallback_reason,
+            "joined": decision.joined,
+            "covers": list(decision.covers),
             "candidates": [
                 {
                     "index": each.index,

@@ -49,6 +49,7 @@ def render(explanation: Explanation) -> RenderableType:
         _heading("Where it went"),
         _pairs(
             ("decision", explanation.where),
+            ("with it", _covered(decision)),
             ("action", visible(explanation.action)),
             ("outcome", explanation.outcome),
         ),
@@ -66,6 +67,12 @@ def render(explanation: Explanation) -> RenderableType:
     if explanation.notes:
         parts += [_heading("Missing from the record"), _pairs(*(("note", inert(note)) for note in explanation.notes))]
     return Group(*parts)
+
+
+def _covered(decision: Decision | None) -> str:
+    if decision is None or not decision.covers:
+        return ""
+    return f"{', '.join(map(name, decision.covers))} came right after it; they were routed as one message"
 
 
 def _reasons(decision: Decision) -> list[RenderableType]:

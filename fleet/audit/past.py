@@ -138,6 +138,8 @@ class _Past:
         message = self._accepted.get(event.message_id) or MessageAccepted(
             message_id=event.message_id, user=event.user, text=event.text
         )
+        burst = [message, *(self._accepted[each] for each in event.decision.covers)]
+        message = message.model_copy(update={"text": "\n".join(each.text for each in burst)})
         took = sum(us for stage, us in event.decision.latency_us.items() if stage != "queue")
         root = self._root
         facts = facts_of(

@@ -76,7 +76,7 @@ class _Trace:
             attributes |= self.content.message(self.event)
         error = ""
         if decision.outcome == "error":
-            error = f"the {decision.by} ended it as an error"
+            error = "its burst ended as an error" if decision.joined else f"the {decision.by} ended it as an error"
         elif ended is not None and ended.result in _FAILED:
             error = f"the turn ended as {ended.result}"
         elif isinstance(self.followed.delivery, ReplyFailed):
@@ -258,6 +258,7 @@ def _where(decision: Decision) -> dict[str, Any]:
         "fleet.by": decision.by,
         "fleet.fallback": decision.fallback,
         "fleet.gate": decision.gate,
+        "fleet.joined": decision.joined,
         sem.AGENT_NAME: decision.agent,
         sem.CONVERSATION_ID: decision.thread_id,
     }

@@ -73,18 +73,23 @@ class Tally:
     """Decisions counted by what they came to.
 
     `judged` are those that no gate settled: rates are of them. `retried` are those where the first answer was refused,
-    so that the model was asked again; `fallbacks` counts by the rung that decided.
+    so that the model was asked again; `fallbacks` counts by the rung that decided. A burst is one decision: `joined`
+    are the other messages of bursts.
     """
 
     decisions: int = 0
     judged: int = 0
     retried: int = 0
+    joined: int = 0
     actions: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
     latency: Spread = field(default_factory=Spread)
 
     def add(self, decision: Decision) -> None:
         """Count one more."""
+        if decision.joined:
+            self.joined += 1
+            return
         self.decisions += 1
         self.judged += decision.by != "gate"
         self.retried += bool(decision.attempts) and verdict_of(decision.attempts[0]) not in ("ok", "error")
@@ -104,6 +109,7 @@ class Tally:
         new, continued = self.actions["start_new_thread"], self.actions["dispatch_to"]
         return {
             "decisions": self.decisions,
+            "joined": self.joined,
             "actions": dict(self.actions.most_common()),
             "new_share": _share(new, new + continued),
             "judged": self.judged,
@@ -154,6 +160,8 @@ class Stats:
             part.add(decision)
             for attempt in decision.attempts:
                 part.calls["routing", attempt.model].add(attempt)
+        if decision.joined:
+            return
         self.by[decision.by] += 1
         self.verdicts.update(map(verdict_of, decision.attempts))
         if decision.agent:

@@ -57,6 +57,8 @@ def _summary(found: Stats) -> Table:
         if count := whole.actions[action]:
             table.add_row(words, _count(count), _percent(count, whole.decisions))
     table.add_row(Text("in all", "bold"), Text(_count(whole.decisions), "bold"), "")
+    if whole.joined:
+        table.add_row("messages that joined one of them", _count(whole.joined), "")
     new, continued = whole.actions["start_new_thread"], whole.actions["dispatch_to"]
     if new and continued:
         table.add_row("continued to each new one", f"{continued / new:.2f}", "")

@@ -39,7 +39,8 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         return "accepted", "durable in the inbox"
     if step.kind == "message.decided":
         stages = ", ".join(f"{stage} {duration(us)}" for stage, us in data["latency_us"].items())
-        return "decided", f"{data['action']} by the {data['by']}{f' ({stages})' if stages else ''}"
+        by = f"with {name(data['joined'])}" if data["joined"] else f"by the {data['by']}"
+        return "decided", f"{data['action']} {by}{f' ({stages})' if stages else ''}"
     if step.kind == "fleet.started":
         return "worker start", f"pid {data['pid']}, version {name(data['code_version'])}"
     if step.kind == "turn.started":

@@ -66,6 +66,8 @@ def _where(decision: Decision) -> str:
 
 
 def _by(decision: Decision) -> str:
+    if decision.joined:
+        return f"joined {name(decision.joined)}"
     refused = [each.verdict or "no answer" for each in decision.attempts if each.verdict != "ok"]
     after = f" after {', '.join(refused)}" if refused else ""
     return f"{f'fallback: {decision.fallback}' if decision.fallback else decision.by}{after}"

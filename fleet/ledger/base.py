@@ -69,7 +69,8 @@ class Draft:
     """Events to append to one stream, together or not at all.
 
     `expected` is the stream's version as the writer knows it (0: the stream is new); `user` is whose history this
-    belongs to; `blobs` are the bodies that the events name, durable with them.
+    belongs to; `blobs` are the bodies that the events name, durable with them. The drafts `beside` it, of other
+    streams, stand or fall with it: if one of them is stale, none is written.
     """
 
     stream: str
@@ -77,6 +78,7 @@ class Draft:
     events: tuple[Event, ...]
     user: str = ""
     blobs: tuple[Blob, ...] = ()
+    beside: tuple[Draft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,11 @@ class Ledger(Protocol):
     """The append-only history: the truth. Any process may read it and append to it at any time."""
 
     async def append(self, draft: Draft) -> tuple[Stored, ...]:
-        """Append the draft's events; they are durable when this returns.
+        """Append the draft's events, then those of the drafts beside it; they are durable when this returns.
 
         Drafts of many tasks share one commit; each stands or falls alone. The events returned, and those handed to
         subscribers, are the draft's own objects. A task cancelled while it waits does not call its draft back.
-        Raises: StaleWriteError when the stream is not at `expected`; LedgerError when nothing could be written.
+        Raises: StaleWriteError when a stream is not at `expected`; LedgerError when nothing could be written.
         """
         ...
 

@@ -32,15 +32,14 @@ class Payload(NamedTuple):
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A draft ready to be written: whatever could be wrong with it alone has been found."""
+class Part(NamedTuple):
+    """A draft of one stream with what is stored of its events."""
 
     draft: Draft
     payloads: tuple[Payload, ...]
 
     @classmethod
-    def of(cls, draft: Draft) -> Prepared:
+    def of(cls, draft: Draft) -> Part:
         """Serialise the events. Raises: UnstorableError for what could not be read back."""
         if not draft.stream:
             raise UnstorableError("events need a stream; nothing was written")
@@ -65,6 +64,18 @@ class Prepared:
             if digest_of(blob.body).hex() != blob.hash:
                 raise UnstorableError(f"blob {blob.hash} has a body of another hash; nothing was written")
         return cls(draft, tuple(payloads))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A draft and those beside it, ready to be written: whatever could be wrong with them alone has been found."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, draft: Draft) -> Prepared:
+        """Serialise them. Raises: UnstorableError."""
+        return cls((Part.of(draft), *map(Part.of, draft.beside)))
 
 
 class Names:
@@ -108,21 +119,21 @@ def write_batch(connection: sqlite3.Connection, names: Names, batch: Sequence[Pr
     head = _read_head(connection)
     streams = _Streams(connection, batch, head.last_stream)
     outcomes: list[Outcome] = []
-    accepted: list[tuple[int, Prepared]] = []
+    accepted: list[tuple[int, Part]] = []
     for prepared in batch:
         refused = streams.claim(prepared)
         outcomes.append(refused or ())
         if refused is None:
-            accepted.append((len(outcomes) - 1, prepared))
+            accepted.extend((len(outcomes) - 1, part) for part in prepared.parts)
     users = _users(connection, names, accepted, head.last_user)
     at = max(now_us(), head.at)
     seq, chain = head.seq, head.chain
     rows: list[tuple[object, ...]] = []
     events: list[Stored] = []
-    for place, prepared in accepted:
-        draft = prepared.draft
-        first = len(events)
-        for version, (event, body, digest) in enumerate(prepared.payloads, draft.expected + 1):
+    firsts: dict[int, int] = {}  # place of a draft → the first of its events
+    for place, (draft, payloads) in accepted:
+        first = firsts.setdefault(place, len(events))
+        for version, (event, body, digest) in enumerate(payloads, draft.expected + 1):
             seq += 1
             kind, v = event.TYPE, event.VERSION
             chain = link(chain, seq, version, v, at, draft.stream, kind, draft.user, digest)
@@ -145,7 +156,7 @@ def write_batch(connection: sqlite3.Connection, names: Names, batch: Sequence[Pr
         outcomes[place] = tuple(events[first:])
     insert(connection, "INSERT INTO streams(id, name)", streams.new)
     insert(connection, _INSERT_EVENTS, rows)
-    blobs = [blob for _, prepared in accepted for blob in prepared.draft.blobs]
+    blobs = [blob for _, (draft, _) in accepted for blob in draft.blobs]
     write_blobs(connection, blobs)
     _write_pending(connection, events)
     return Written(head.seq, seq, outcomes, events, bool(events or blobs))
@@ -174,20 +185,22 @@ class _Streams:
     def __init__(self, connection: sqlite3.Connection, batch: Sequence[Prepared], last: int) -> None:
         self.new: list[tuple[int, str]] = []
         self._last = last
-        found = lookup(connection, _FIND_STREAMS, list({prepared.draft.stream for prepared in batch}))
+        names = {part.draft.stream for prepared in batch for part in prepared.parts}
+        found = lookup(connection, _FIND_STREAMS, list(names))
         self._numbers = {name: numbers[0] for name, numbers in found.items()}
         self._versions = {name: numbers[1] for name, numbers in found.items()}
 
     def claim(self, prepared: Prepared) -> StaleWriteError | None:
-        """Move the draft's stream on by its events, or say why not."""
-        draft = prepared.draft
-        version = self._versions.get(draft.stream, 0)
-        if version != draft.expected:
-            return StaleWriteError(
-                f"stream {draft.stream} is at version {version}, not {draft.expected}: it moved on since it was read; "
-                "nothing was written"
-            )
-        self._versions[draft.stream] = version + len(prepared.payloads)
+        """Move the streams on by the events of their drafts, all of them, or say why not."""
+        for draft, _ in prepared.parts:
+            version = self._versions.get(draft.stream, 0)
+            if version != draft.expected:
+                return StaleWriteError(
+                    f"stream {draft.stream} is at version {version}, not {draft.expected}: it moved on since it was "
+                    "read; nothing was written"
+                )
+        for draft, payloads in prepared.parts:
+            self._versions[draft.stream] = draft.expected + len(payloads)
         return None
 
     def number(self, name: str) -> int:
@@ -201,12 +214,12 @@ class _Streams:
 
 
 def _users(
-    connection: sqlite3.Connection, names: Names, accepted: Sequence[tuple[int, Prepared]], last: int
+    connection: sqlite3.Connection, names: Names, accepted: Sequence[tuple[int, Part]], last: int
 ) -> dict[str, int]:
     """The users' numbers; new users are inserted. "" has none."""
     if len(names.users) > _CACHED_USERS:
         names.users.clear()
-    wanted = {prepared.draft.user for _, prepared in accepted if prepared.draft.user and prepared.payloads}
+    wanted = {draft.user for _, (draft, payloads) in accepted if draft.user and payloads}
     unknown = sorted(wanted.difference(names.users))
     if unknown:
         names.users.update((name, number) for name, (number,) in lookup(connection, _FIND_USERS, unknown).items())

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Attempt", "Candidate", "DecidedBy", "Decision", "Outcome", "Record"]
 
-DecidedBy = Literal["model", "gate", "fallback", "dispatch", "policy"]
+DecidedBy = Literal["model", "gate", "fallback", "dispatch", "policy", "joined"]
 Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled"]
 
 
@@ -59,6 +59,8 @@ class Decision(Record):
     names the rung that decided, `fallback_reason` why; `latency_us` maps a stage (queue, gate, warmup, prompt,
     model, parse) to its duration. Where an explicit dispatch decided, `gate` is who asked for it, `gate_reason` why it
     was refused or called off, `metadata` what its job is given; where policy refused, `gate` is the limit.
+    A message of a burst is `joined` to the first one of it, by its id: that one's decision is the decision, and this
+    one goes where it went. The first one's has the ids of those that it `covers`.
     With `handed_from` the thread was that agent's, and goes over to `agent`. `then` is the id that the next step of a
     workflow begins with, once the job's turn has ended well.
     """
@@ -70,6 +72,8 @@ class Decision(Record):
     agent: str = ""
     handed_from: str = ""
     then: str = ""
+    joined: str = ""
+    covers: tuple[str, ...] = ()
     thread_index: int | None = None
     name: str = ""
     language: str = ""

@@ -16,6 +16,7 @@ class Decided:
 
     `decision.thread_id` is set where an existing thread is continued; a new thread's ids are given when the decision
     is written, after `thread_key` if it is not "" (the same key is the same thread), else after the message's id.
+    `covers` is how many messages of one burst with the message are decided by this too, the next ones after it.
     `also` are dispatches that come of the message beside its own decision.
     """
 
@@ -23,3 +24,4 @@ class Decided:
     blobs: tuple[Blob, ...] = ()
     thread_key: str = ""
     also: tuple[Assignment, ...] = ()
+    covers: int = 0

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from fleet.agents.catalog import Catalog
@@ -22,9 +23,9 @@ from fleet.prompting.prompts import render_prompt
 from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import MessageView, ThreadView, UserView
 from fleet.routing.decided import Decided
-from fleet.routing.facts import Facts, agent_views
+from fleet.routing.facts import Facts, agent_views, together
 from fleet.routing.policy import Policy
-from fleet.routing.settling import Settling
+from fleet.routing.settling import Passed, Settling, goes_along
 from fleet.routing.shown import Shown, show, show_plain
 from fleet.routing.thinking import Thought, ask
 from fleet.sandbox import DispatchTo, StartNewThread
@@ -55,9 +56,11 @@ class Decider:
         self._sample = Blob.of(_sample(catalog, settings.candidates))
         self._calls = asyncio.Semaphore(settings.concurrency)
 
-    async def decide(self, facts: Facts, queue_us: int = 0) -> Decided:
+    async def decide(self, facts: Facts, queue_us: int = 0, behind: Sequence[Facts] = ()) -> Decided:
         """Decide where one message goes; `queue_us` is how long it has waited.
 
+        `behind` are the facts of other messages of one burst with it: those that nothing would settle otherwise are
+        decided by the same decision, and a model is shown their texts with its own, as one message.
         Never raises for what a gate, warmup or model did: the record says what happened, and the next rung decides.
         """
         latency: dict[str, int] = {"queue": queue_us} if queue_us else {}
@@ -65,10 +68,27 @@ class Decider:
         if isinstance(limited, Decided):
             return limited
         settled = await self._settling.settle(limited, latency)
-        if isinstance(settled, Decided):
-            return self._policy.counted(settled)
-        decided = await self._ask_models(limited, latency) if self._router else self._unasked(limited, latency)
-        return self._policy.counted(decided if settled is None else settled.on(decided))
+        covered = [each async for each in self._alike(limited, settled, behind, latency)] if behind else []
+        if not isinstance(settled, Decided):
+            limited = together(limited, covered)
+            decided = await self._ask_models(limited, latency) if self._router else self._unasked(limited, latency)
+            settled = decided if settled is None else settled.on(decided)
+        return replace(self._policy.counted(settled), covers=len(covered))
+
+    async def _alike(
+        self, first: Facts, settled: Decided | Passed | None, behind: Sequence[Facts], latency: dict[str, int]
+    ) -> AsyncIterator[Facts]:
+        """Those messages, up to the first other one, that may go where the first goes and are settled as it is."""
+        for facts in behind if goes_along(settled, settled) else ():
+            limited, took = self._policy.targets(facts), dict[str, int]()
+            if isinstance(limited, Decided) or limited.allowed != first.allowed:
+                return
+            alike = goes_along(settled, await self._settling.settle(limited, took))
+            if "gate" in took:
+                latency["gate"] = latency.get("gate", 0) + took["gate"]
+            if not alike or not self._policy.admits(facts):
+                return
+            yield facts
 
     async def _ask_models(self, facts: Facts, latency: dict[str, int]) -> Decided:
         began = time.perf_counter_ns()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +16,10 @@ from fleet.graph.records import UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.log import log
 from fleet.prompting.examples import examples_of
+from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import AgentView, MessageView, ThreadView
 
-__all__ = ["Facts", "ThreadViews", "agent_views", "facts_of"]
+__all__ = ["Facts", "ThreadViews", "agent_views", "facts_of", "together"]
 
 _KEPT_VIEWS = 10_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
@@ -61,6 +62,14 @@ class Facts:
             log("language.unknown", level=logging.WARNING, message=self.message.id, error=type(error).__name__)
             found = self.message.language
         return found if isinstance(found, str) and _LANGUAGE.fullmatch(found) else "en"
+
+
+def together(facts: Facts, others: Sequence[Facts]) -> Facts:
+    """The facts about a message that says what all of these say, a line each or more; the rest of it is the first's."""
+    if not others:
+        return facts
+    text = "\n".join(each.message.text.raw for each in (facts, *others))
+    return replace(facts, message=replace(facts.message, text=Untrusted(text)))
 
 
 def agent_views(catalog: Catalog) -> dict[str, AgentView]:

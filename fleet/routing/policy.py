@@ -37,11 +37,20 @@ class Policy:
 
         Never raises for what the application's function did.
         """
+        if self._of_user is not None and not self.admits(facts):
+            return self._refused("user_quota", f"the user has had {self._of_user.spelled}, which is their quota")
+        return self.targets(facts)
+
+    def admits(self, facts: Facts) -> bool:
+        """Whether the message is within its user's quota; if so it counts."""
         message = facts.message
-        if self._of_user is not None and (message.dispatch is None or message.dispatch.by_user):
-            user = str.__str__(message.sender.id)
-            if not self._of_user.take(user, time.monotonic()):
-                return self._refused("user_quota", f"the user has had {self._of_user.spelled}, which is their quota")
+        if self._of_user is None or (message.dispatch is not None and not message.dispatch.by_user):
+            return True
+        return self._of_user.take(str.__str__(message.sender.id), time.monotonic())
+
+    def targets(self, facts: Facts) -> Facts | Decided:
+        """What `limit` gives, without counting the message."""
+        message = facts.message
         if self._targets is None and not message.roles:
             return facts
         allowed: frozenset[str] | None = frozenset(message.roles) if message.roles else None

@@ -17,7 +17,7 @@ from fleet.routing.gates import DispatchAction, DispatchResult, Said, ask_gates,
 from fleet.routing.rules import Rule, Rules
 from fleet.settings import Settings
 
-__all__ = ["Passed", "Settling"]
+__all__ = ["Passed", "Settling", "goes_along"]
 
 _NAME = 80  # characters of a key that a thread is named by
 
@@ -141,6 +141,15 @@ class Settling:
         language = self._catalog.app.agents[agent].locale or facts.language
         decision = Decision(outcome="start_new_thread", agent=agent, language=language, name=name, **base)
         return Decided(decision, thread_key=key)
+
+
+def goes_along(first: Decided | Passed | None, other: Decided | Passed | None) -> bool:
+    """Whether a message of one burst goes with the first one: to the same thread, or both to the same question."""
+    if not (isinstance(first, Decided) and isinstance(other, Decided)):
+        return first == other
+    where = [(each.decision.thread_id or each.thread_key, each.decision.agent, each.decision.metadata, each.also)
+             for each in (first, other)]  # fmt: skip
+    return bool(where[0][0]) and where[0] == where[1]
 
 
 def _denied(agent: str) -> str:

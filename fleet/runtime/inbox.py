@@ -1,13 +1,13 @@
 """The inbox of a running fleet: messages wait in their users' lanes, and are routed from there.
 
-Each decision is recorded with the ack, in one transaction.
+Each decision is recorded with the ack, in one transaction; that of a burst with the acks of all its messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -28,9 +28,10 @@ from fleet.ledger.events import (
 )
 from fleet.routing.decided import Decided
 from fleet.routing.decider import Decider
-from fleet.routing.facts import ThreadViews, agent_views, facts_of
+from fleet.routing.facts import Facts, ThreadViews, agent_views, facts_of
 from fleet.routing.rules import Rules
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
+from fleet.runtime.bursts import Bursts, settling
 from fleet.runtime.lanes import Lanes, Waiting, rank_of
 from fleet.runtime.stretch import Stretches
 from fleet.settings import Settings
@@ -69,7 +70,10 @@ class Inbox:
         # More are routed than may call the model: while calls are out, others are read, written and made durable.
         self._concurrency = 2 * settings.concurrency
         self._step_us = round(settings.priority_step_s * 1e6)
-        self._lanes = Lanes()
+        self._lanes = Lanes(Bursts(settings))
+        self._closings: dict[str, asyncio.TimerHandle] = {}  # users whose lane stands open
+        self.closed = asyncio.Event()  # no lane stands open
+        self.closed.set()
         self._slots = self._starting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
@@ -91,6 +95,7 @@ class Inbox:
         self._lanes.put(waiting)
         if due > stored.at:
             self._wait_for_the_next()
+        self._tend(message.user)
         self._pump()
 
     def settled(self, message_id: str, thread_id: str = "") -> None:
@@ -102,6 +107,7 @@ class Inbox:
         """Somebody dropped a message."""
         self.waiting.discard(message_id)
         self._lanes.drop(user, message_id)
+        self._tend(user)
 
     def touched(self, thread_id: str) -> None:
         """An event has changed a thread."""
@@ -125,6 +131,9 @@ class Inbox:
         self._draining = True
         if self._timer is not None:
             self._timer.cancel()
+        while self._closings:
+            self._closings.popitem()[1].cancel()
+        self.closed.set()
 
     def _wait_for_the_next(self) -> None:
         """Wake up when the next delayed message is due."""
@@ -140,6 +149,26 @@ class Inbox:
         """Let what is due by now be routed; it is, by itself, when its time comes."""
         self._lanes.release(now_us())
         self._wait_for_the_next()
+        for user in list(self._lanes.open):
+            self._look_at(user)
+        self._pump()
+
+    def _look_at(self, user: str) -> None:
+        self._lanes.look(user)
+        self._tend(user)
+
+    def _tend(self, user: str) -> None:
+        """See to it that a lane which stands open is looked at when its burst may be over."""
+        closing, until = self._closings.pop(user, None), self._lanes.open.get(user)
+        if closing is not None:
+            closing.cancel()
+        if until is not None and not self._draining:
+            seconds = max(0.0, (until - now_us()) / 1e6)
+            self._closings[user] = asyncio.get_running_loop().call_later(seconds, self._close, user)
+        (self.closed.clear if self._closings else self.closed.set)()
+
+    def _close(self, user: str) -> None:
+        self._look_at(user)
         self._pump()
 
     def _pump(self) -> None:
@@ -157,6 +186,7 @@ class Inbox:
                 pause = None if waiting.settled else await self._route(waiting)
                 if pause is None:
                     self._lanes.done(waiting)
+                    self._tend(waiting.message.user)
                 else:
                     self._later(pause, partial(self._again, waiting))
         finally:
@@ -167,27 +197,30 @@ class Inbox:
         self._pump()
 
     async def _route(self, waiting: Waiting) -> float | None:
-        """Decide about one message and record it. Seconds to pause if that failed and is tried again."""
-        message = waiting.message
+        """Decide about a message and those of its burst, and record it. Seconds to pause if it is tried again."""
+        message, behind = waiting.message, self._lanes.behind(waiting)
         try:
             try:
                 with self._stretches.of("inbox", message.message_id):
-                    decided, decision = await self._decide_twice(waiting)
+                    decided, decision = await self._decide_twice(waiting, behind)
+                covered = behind[: decided.covers]
                 if self._decider.rules is not None:
-                    await self._by_rules(message, decided, self._decider.rules)
-                event = MessageDecided(
-                    message_id=message.message_id, user=message.user, text=message.text, decision=decision,
-                    priority=message.priority,
-                )  # fmt: skip
-                stream = f"message:{message.message_id}"
-                await self._write(Draft(stream, waiting.version, (event,), message.user, decided.blobs))
+                    text = "\n".join(each.message.text for each in (waiting, *covered))
+                    await self._by_rules(message.model_copy(update={"text": text}), decided, self._decider.rules)
+                await self._write(settling([waiting, *covered], decision, decided.blobs))
+                for each in covered:
+                    each.settled = True
             except UNFORESEEN as error:
                 if ends_the_fleet(error):
                     raise
                 return await self._attempts.routing_failed(waiting, error)
         except StaleWriteError:
-            if not self._dropped(waiting):
+            gone = [each for each in (waiting, *behind) if self._dropped(each)]
+            if not gone:
                 raise
+            for each in gone:
+                each.settled = True
+            return None if waiting.settled else 0.0  # of a burst, what is left of it is decided about anew
         return None
 
     async def _by_rules(self, message: MessageAccepted, decided: Decided, rules: Rules) -> None:
@@ -217,10 +250,10 @@ class Inbox:
             for each in since
         )
 
-    async def _decide_twice(self, waiting: Waiting) -> tuple[Decided, Decision]:
+    async def _decide_twice(self, waiting: Waiting, behind: Sequence[Waiting]) -> tuple[Decided, Decision]:
         """The decision; if the chosen thread went away while the model thought, it is asked once more."""
         for _ in range(2):
-            decided, decision = await self._decide(waiting)
+            decided, decision = await self._decide(waiting, behind)
             if decision is not None:
                 return decided, decision
         return decided, decided.decision.model_copy(
@@ -234,9 +267,14 @@ class Inbox:
             }
         )
 
-    async def _decide(self, waiting: Waiting) -> tuple[Decided, Decision | None]:
-        message = waiting.message
-        facts = facts_of(
+    async def _decide(self, waiting: Waiting, behind: Sequence[Waiting]) -> tuple[Decided, Decision | None]:
+        facts = self._facts(waiting.message)
+        queue_us = max(0, now_us() - waiting.due)
+        decided = await self._decider.decide(facts, queue_us, [self._facts(each.message) for each in behind])
+        return decided, self._bind(decided, waiting.message)
+
+    def _facts(self, message: MessageAccepted) -> Facts:
+        return facts_of(
             self._root,
             self._threads,
             message,
@@ -245,8 +283,6 @@ class Inbox:
             self._catalog.app.preferred_language_for,
             self._catalog.roles,
         )
-        decided = await self._decider.decide(facts, max(0, now_us() - waiting.due))
-        return decided, self._bind(decided, message)
 
     def _declared(self, thread: ThreadRecord, decision: Decision) -> bool:
         """Whether the thread's agent, or the one that it is handed to, is there to answer."""

@@ -2,6 +2,7 @@
 
 A user's messages stand in one lane, in the order accepted, and only the first of a lane is ever taken. A message with a
 time before which it must not be routed joins its lane when that time comes, behind what was accepted until then.
+A lane that begins with a burst which may still grow stands open, and is not taken from until that is over.
 
 Between lanes the one goes first whose messages have the lowest rank: when a message fell due, less the step that each
 unit of its priority is worth. So priority never passes anybody within a lane (a lane is as urgent as the most urgent
@@ -15,7 +16,9 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import count
 
+from fleet.clock import now_us
 from fleet.ledger.events import MessageAccepted
+from fleet.runtime.bursts import Bursts
 
 __all__ = ["Lanes", "Ranking", "Waiting", "rank_of"]
 
@@ -115,7 +118,9 @@ class _Lane:
 class Lanes:
     """Every message that waits to be routed. Each call costs the same, however many there are, but for `drop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, bursts: Bursts | None = None) -> None:
+        self._bursts = bursts if bursts is not None and bursts.window_us else None
+        self.open: dict[str, int] = {}  # user whose lane stands open → until when
         self._lanes: dict[str, _Lane] = {}
         self._ready = Ranking()  # users whose first message may be taken
         self._later: list[tuple[int, int, Waiting]] = []
@@ -157,14 +162,23 @@ class Lanes:
                 return lane.waiting[0]
         return None
 
+    def behind(self, waiting: Waiting) -> list[Waiting]:
+        """The messages of one burst with the one that was taken, in order, as far as they have come."""
+        if self._bursts is None:
+            return []
+        burst, _ = self._bursts.first_of(self._lanes[waiting.message.user].waiting)
+        return burst[1:]
+
     def done(self, waiting: Waiting) -> None:
-        """The message that was taken is settled; the next one of its lane may be taken."""
+        """The message that was taken is settled, and may be others of its burst; the next one may be taken."""
         user = waiting.message.user
         lane = self._lanes[user]
         lane.leave()
+        while lane.waiting and lane.waiting[0].settled:
+            lane.leave()
         lane.taken = False
         if lane.waiting:
-            self._ready.put(user, lane.rank)
+            self._stand(user, lane)
         else:
             del self._lanes[user]
 
@@ -190,6 +204,9 @@ class Lanes:
                     lane.join(each)
                 if not kept:
                     del self._lanes[user]
+                    self.open.pop(user, None)
+                elif not lane.taken:
+                    self._stand(user, lane)
         if message_id in self.delayed:
             self.delayed.discard(message_id)
             self._later = [each for each in self._later if each[2].message.message_id != message_id]
@@ -202,4 +219,19 @@ class Lanes:
             lane = self._lanes[user] = _Lane()
         lane.join(waiting)
         if not lane.taken:
-            self._ready.put(user, lane.rank)
+            self._stand(user, lane)
+
+    def look(self, user: str) -> None:
+        """Let a lane that stands open be taken from, if its time has come."""
+        if user in self.open:
+            self._stand(user, self._lanes[user])
+
+    def _stand(self, user: str, lane: _Lane) -> None:
+        """Let a lane be taken from, or stand open."""
+        if self._bursts is not None and user not in self._ready:
+            _, until = self._bursts.first_of(lane.waiting)
+            if 0 < until - now_us() <= self._bursts.window_us:  # further off only if the clock was set back
+                self.open[user] = until
+                return
+        self.open.pop(user, None)
+        self._ready.put(user, lane.rank)

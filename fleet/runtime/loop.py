@@ -203,8 +203,8 @@ class Loop:
         """Return when nothing is being routed, answered or delivered, and nothing is due to be."""
         self.inbox.look()
         self.timer.look()
-        while self._tasks:
-            await self._idle.wait()
+        while self._tasks or not self.inbox.closed.is_set():
+            await (self._idle if self._tasks else self.inbox.closed).wait()
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing new, and let what runs finish; False if some had to be cut off after `seconds`.

@@ -30,7 +30,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ROOM = 65_536  # bytes of a request beside the message's text
 _MOST = 200  # dispatches in one list
 _GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)
-_TOLD = ("by", "action", "agent", "thread_id", "thread_index", "name", "gate", "gate_reason", "fallback")
+_TOLD = ("by", "action", "agent", "thread_id", "thread_index", "name", "gate", "gate_reason", "fallback",
+         "joined")  # fmt: skip
 _MESSAGE = {"text", "id", "user", "channel", "session_id", "language", "metadata", "wait"}
 _DISPATCH = {"agent", "agents", "text", "id", "user", "thread", "new_thread", "name", "metadata", "mode"}
 

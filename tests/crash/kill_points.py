@@ -19,6 +19,7 @@ POINTS: dict[str, Callable[[Callable[[], None]], None]] = {}
 FORGETTING: dict[str, Callable[[Callable[[], None]], None]] = {}
 ARCHIVING: dict[str, Callable[[Callable[[], None]], None]] = {}
 STEPS: dict[str, Callable[[Callable[[], None]], None]] = {}
+BURSTS: dict[str, Callable[[Callable[[], None]], None]] = {}
 
 
 def main(point: str, count: str, *arguments: str) -> None:
@@ -30,7 +31,7 @@ def main(point: str, count: str, *arguments: str) -> None:
         if left == 0:
             (soon if point == "in a checkpoint" else now)()
 
-    (POINTS | FORGETTING | ARCHIVING | STEPS)[point](passing)
+    (POINTS | FORGETTING | ARCHIVING | STEPS | BURSTS)[point](passing)
     from fleet.cli.main import main
 
     sys.argv = ["fleet", *arguments]
@@ -119,6 +120,40 @@ def _(passing: Callable[[], None]) -> None:
     from fleet.runtime.steps import Steps
 
     around(Steps, "begin", after=always(passing))
+
+
+@point("before a burst is settled", BURSTS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger.sqlite import SqliteLedger
+
+    around(SqliteLedger, "append", before=lambda _, draft: draft.beside and passing())
+
+
+@point("in the transaction that settles a burst", BURSTS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger import writer
+
+    around(writer, "write_batch", after=lambda _, names, batch: any(len(e.parts) > 1 for e in batch) and passing())
+
+
+@point("before a burst is applied", BURSTS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.graph.checkpoints import Graph
+
+    around(Graph, "apply", before=lambda _, batch: joined(batch) and passing())
+
+
+@point("after a burst is applied", BURSTS)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.graph.checkpoints import Graph
+
+    around(Graph, "apply", after=lambda _, batch: joined(batch) and passing())
+
+
+def joined(batch: Any) -> bool:
+    from fleet.ledger.events import MessageDecided
+
+    return any(isinstance(each.event, MessageDecided) and each.event.decision.joined for each in batch)
 
 
 @point("after a model's answer")

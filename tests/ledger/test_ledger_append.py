@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,6 +51,26 @@ async def test_a_stale_writer_is_refused_and_writes_nothing(ledger: SqliteLedger
         "stream message:m1 is at version 1, not 0: it moved on since it was read; nothing was written"
     )
     assert ledger.head()[0] == 1
+
+
+async def test_drafts_beside_one_another_stand_or_fall_together(ledger: SqliteLedger) -> None:
+    ahead = decided("m2", "bo")  # a stream that is not there yet
+
+    for stale in (replace(accepted("m1"), beside=(ahead,)), replace(ahead, beside=(accepted("m1"),))):
+        with pytest.raises(StaleWriteError, match=r"message:m2 is at version 0, not 1: .*nothing was written"):
+            await ledger.append(stale)
+    assert (ledger.head()[0], ledger.pending_count("inbox")) == (0, 0)
+
+    stored = await ledger.append(replace(accepted("m1"), beside=(accepted("m2", "bo"), accepted("m3"))))
+    assert [(each.seq, each.stream, each.version, each.user) for each in stored] == [
+        (1, "message:m1", 1, "ana"),
+        (2, "message:m2", 1, "bo"),
+        (3, "message:m3", 1, "ana"),
+    ]
+    both = replace(decided("m1"), beside=(decided("m2", "bo", transcript="another"),))
+    assert [each.version for each in await ledger.append(both)] == [2, 2]
+    assert [each.key for each in ledger.pending("inbox")] == ["m3"]
+    assert ledger.verify().ok
 
 
 async def test_a_writer_ahead_of_the_stream_is_refused_too(ledger: SqliteLedger) -> None:

@@ -61,8 +61,9 @@ class Queues(RuleBasedStateMachine):
     ids = Bundle("ids")
     nursery: Nursery
 
-    @initialize(seed=st.integers(0, 2**32))
-    def begin(self, seed):
+    @initialize(seed=st.integers(0, 2**32), burst=st.sampled_from([0.0, 0.05, 0.3]))
+    def begin(self, seed, burst):
+        self.settings = {**QUICK, "burst_window_s": burst}
         self.folder = Path(tempfile.mkdtemp(prefix="fleet-queues-"))
         self.home = self.folder / "home"
         self.ledger = Home(self.home).open_ledger()
@@ -93,7 +94,7 @@ class Queues(RuleBasedStateMachine):
     def start(self):
         if not self.worker:
             self.starts += 1
-            self.worker = self.nursery.start(self.home, self.starts, **QUICK)
+            self.worker = self.nursery.start(self.home, self.starts, **self.settings)
 
     @rule(events=st.integers(0, 25))
     def kill(self, events):

@@ -68,6 +68,7 @@ async def test_a_message_is_taken_and_its_decision_told(tmp_path):
         assert (found["decision"]["by"], found["decision"]["agent"]) == ("model", "helper")
         assert set(found["decision"]) == {
             "by", "action", "agent", "thread_id", "thread_index", "name", "gate", "gate_reason", "fallback",
+            "joined",
         }  # fmt: skip
         status, whole = await ask("GET", "/v1/messages/m-1")
         assert whole["decision"]["attempts"][0]["verdict"] == "ok"
