@@ -92,7 +92,12 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
 
 def _decided(stored: Stored, decision: Decision, accepted_at: int) -> Step:
     stages = {stage: decision.latency_us[stage] for stage in _STAGES if stage in decision.latency_us}
-    data = {"by": decision.by, "joined": decision.joined, "action": decision.outcome, "latency_us": stages | dict(decision.latency_us)}
+    data = {
+        "by": decision.by,
+        "joined": decision.joined,
+        "action": decision.outcome,
+        "latency_us": stages | dict(decision.latency_us),
+    }
     return Step(stored.at, stored.seq, MessageDecided.TYPE, stored.at - accepted_at, data, decision.by == "fallback")
 
 
