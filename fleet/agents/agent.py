@@ -139,7 +139,8 @@ class MessageDispatcher:
 
     Subclass it, as `AppDispatcher`. `chat_history(count=5)` may narrow which of the sender's threads are candidates:
     it returns thread views out of `fleet_threads` (or None for all); `start_new_thread` and `dispatch_to` declare the
-    two actions' signatures: they are checked, and never called, for a router's words are never executed.
+    two actions' signatures: they are checked, and never called, for a router's words are never executed. Of `policy`
+    its `model_timeout_s` and `model_retries` count, for a routing call.
     """
 
     __fleet_declaration__ = True  # `memo` leaves declarations as they are
@@ -156,6 +157,7 @@ class MessageDispatcher:
         warmup: str | None = None,
         prompt: str | None = None,
         model: str = "",
+        policy: Policy | None = None,
     ) -> None:
         if task_agents is not None:
             self.task_agents = task_agents
@@ -165,6 +167,7 @@ class MessageDispatcher:
         self.warmup = warmup
         self.prompt = prompt
         self._model = model
+        self.policy = policy or Policy()
         self._metadata: dict[str, Any] = {}
         self._tool_names: list[str] = []
         self._X__context: dict[str, Any] | None = None

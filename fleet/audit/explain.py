@@ -80,6 +80,8 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
         tuple(steps),
         totals_of(decision.attempts),
         followed.answering,
+        followed.handed_on,
+        followed.handed_models,
         followed.started.turn if followed.started else None,
         ended.result if ended else "",
         ended.reply if ended else "",

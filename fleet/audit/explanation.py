@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fleet.audit.labels import Label, right
 from fleet.clock import iso
-from fleet.ledger.events import Attempt, Decision, MessageAccepted
+from fleet.ledger.events import Attempt, Decision, MessageAccepted, ModelAnswered
 
 __all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
 
@@ -56,6 +56,17 @@ class Totals:
     cache_write_tokens: int = 0
     cost_usd: float = 0.0
 
+    def plus(self, call: Attempt | ModelAnswered) -> Totals:
+        """This and one call more."""
+        return Totals(
+            self.calls + 1,
+            self.input_tokens + call.input_tokens,
+            self.output_tokens + call.output_tokens,
+            self.cache_read_tokens + call.cache_read_tokens,
+            self.cache_write_tokens + call.cache_write_tokens,
+            self.cost_usd + call.cost_usd,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
         return {
@@ -79,7 +90,8 @@ class Explanation:
 
     `where` says in a sentence where it went, `outcome` what came of it; `action` is the call that decided, `rules`
     what the prompt says to decide by; `labels` is what people said would have been right, the last one counting;
-    `steps` is the timeline; `routing` and `answering` are the costs of the two; `turn` is the turn of
+    `steps` is the timeline; `routing` and `answering` are the costs of the two, `handed_on` that of the tasks which the
+    turn handed to other agents, by `handed_models`; `turn` is the turn of
     `decision.job_id` that answers it; `notes` name what the record should hold and does not.
     """
 
@@ -96,6 +108,8 @@ class Explanation:
     steps: tuple[Step, ...] = ()
     routing: Totals = NOTHING
     answering: Totals = NOTHING
+    handed_on: Totals = NOTHING
+    handed_models: tuple[str, ...] = ()
     turn: int | None = None
     result: str = ""
     reply: str = ""
@@ -169,6 +183,7 @@ class Explanation:
             ],
             "routing": self.routing.as_dict(),
             "answering": self.answering.as_dict(),
+            "handed_on": {**self.handed_on.as_dict(), "models": list(self.handed_models)},
             "notes": list(self.notes),
         }
 

@@ -224,6 +224,7 @@ def _versions(explanation: Explanation, decision: Decision) -> RenderableType:
     return _pairs(
         ("routing", _cost(explanation.routing, models)),
         ("answering", _cost(explanation.answering, agents) if explanation.turn is not None else ""),
+        ("handed on", _cost(handed, explanation.handed_models) if (handed := explanation.handed_on).calls else ""),
         ("prompt", f"{name(decision.prompt_name)} {decision.prompt[:_HASH]}" if decision.prompt else ""),
         ("transcript", decision.transcript[:_HASH]),
         ("agent prompt", f"{name(turn['prompt']['name'])} {turn['prompt']['hash'][:_HASH]}" if turn else ""),

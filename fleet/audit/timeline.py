@@ -7,9 +7,10 @@ the cost is that of what happened in between, however long the histories are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from fleet.audit.children import used_by_children
 from fleet.audit.explanation import NOTHING, Step, Totals
 from fleet.audit.letters import LETTERS, letter_step
 from fleet.audit.persons import TAKEOVERS, asked_step, held_by, settled_steps, takeover_step
@@ -44,7 +45,7 @@ _RESTARTS = 20  # shown at most
 
 @dataclass(frozen=True)
 class Followed:
-    """The steps after a decision, the turn's beginning and end if they came, and what its model calls cost.
+    """The steps after a decision, the turn's beginning and end if they came, and what it and its children cost.
 
     `dead` says whether the turn ended with the message among the dead letters; `held_by` is the person who has taken
     its thread over, "" for nobody.
@@ -55,6 +56,8 @@ class Followed:
     ended: ev.TurnEnded | None = None
     delivery: ev.ReplyDelivered | ev.ReplyFailed | None = None
     answering: Totals = NOTHING
+    handed_on: Totals = NOTHING
+    handed_models: tuple[str, ...] = ()
     dead: bool = False
     held_by: str = ""
 
@@ -87,6 +90,7 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
                 last = stored
     steps += settled_steps(ledger, found)
     steps += _restarts(ledger, accepted.seq, last.seq if ended is not None else None)
+    children = [each.event for each in found if isinstance(each.event, ev.SubjobStarted)]
     answers = [each.event for each in found if isinstance(each.event, ev.ModelAnswered)]
     return Followed(
         tuple(sorted(steps, key=lambda step: step.seq)),
@@ -94,6 +98,7 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
         ended,
         delivery,
         totals_of(answers),
+        *used_by_children(ledger, decided.user, children, decided.seq),
         any(isinstance(each, ev.MessageDead) for each in latest),
         held_by(ledger, event.decision.thread_id),
     )
@@ -103,15 +108,7 @@ def totals_of(calls: Iterable[ev.Attempt | ev.ModelAnswered]) -> Totals:
     """The sum of what model calls took."""
     total = Totals()
     for each in calls:
-        total = replace(
-            total,
-            calls=total.calls + 1,
-            input_tokens=total.input_tokens + each.input_tokens,
-            output_tokens=total.output_tokens + each.output_tokens,
-            cache_read_tokens=total.cache_read_tokens + each.cache_read_tokens,
-            cache_write_tokens=total.cache_write_tokens + each.cache_write_tokens,
-            cost_usd=total.cost_usd + each.cost_usd,
-        )
+        total = total.plus(each)
     return total
 
 

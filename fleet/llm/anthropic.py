@@ -48,9 +48,9 @@ _POOL: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Share
 class AnthropicModel:
     """One model of a server that speaks the Messages API, by its id.
 
-    `retries` is how often the SDK tries again. `Request.timeout_s` is a wall around a call with all its retries and
-    pauses. With `stream`, answers come as events and are put together here; the result is the same. A long answer
-    (over 21,333 tokens asked for) always comes that way.
+    `retries` is how often the SDK tries again, unless a request says otherwise. `Request.timeout_s` is a wall around a
+    call with all its retries and pauses. With `stream`, answers come as events and are put together here; the result is
+    the same. A long answer (over 21,333 tokens asked for) always comes that way.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class AnthropicModel:
             failure = error
             failure.__context__ = None  # a JSONDecodeError holds the whole answer
         except Exception as error:
-            failure = self._translated(error)
+            failure = self._translated(error, self._retries if request.retries is None else request.retries)
         # Raised out here so that it carries no chain: the SDK's errors hold the request with its headers.
         raise failure
 
@@ -116,6 +116,8 @@ class AnthropicModel:
 
     async def _ask(self, request: Request) -> Answer:
         client = self._client()
+        if request.retries not in (None, self._retries):
+            client = client.with_options(max_retries=request.retries)
         sent = self._body(request)
         timeout = self._sdk.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
         if self._stream or request.max_tokens > _MOST_UNSTREAMED_TOKENS:
@@ -195,10 +197,10 @@ class AnthropicModel:
         del clients[self._server]
         return shared.client if lease[0] is asyncio.get_running_loop() else None
 
-    def _translated(self, error: Exception) -> ModelError:
+    def _translated(self, error: Exception, retries: int) -> ModelError:
         sdk = self._sdk
         if isinstance(error, sdk.APIStatusError):
-            return self._refusal(error.status_code, error.type, error.error_code, error.api_message)
+            return self._refusal(error.status_code, error.type, error.error_code, error.api_message, retries)
         if isinstance(error, sdk.APITimeoutError):
             return ModelUnavailableError(f"{self.name} gave no answer in time; try later")
         if isinstance(error, sdk.APIConnectionError):
@@ -212,7 +214,7 @@ class AnthropicModel:
             return ModelRefusedError(f"{self.name}: the request cannot be written as JSON ({self._quote(str(error))})")
         return ModelUnavailableError(f"{self.name} broke off ({type(error).__name__}); try later")
 
-    def _refusal(self, status: int, kind: object, code: str | None, message: object) -> ModelError:
+    def _refusal(self, status: int, kind: object, code: str | None, message: object, retries: int) -> ModelError:
         # `kind` and `message` are whatever the body holds there; the SDK does not check.
         kind = kind if isinstance(kind, str) else ""
         if status == 200:
@@ -225,7 +227,7 @@ class AnthropicModel:
         # A spending limit is a 429 too, but no pause lifts it.
         spent = code is not None and code.endswith("spend_limit_reached")
         if not spent and (status in (408, 409, 429) or status >= 500):
-            return ModelUnavailableError(f"{said}; it is busy or down, {self._retries} retries included: try later")
+            return ModelUnavailableError(f"{said}; it is busy or down, {retries} retries included: try later")
         return ModelRefusedError(f"{said}; {'raise the spending limit' if spent else _NEXT.get(status, _NEXT[400])}")
 
     def _quote(self, text: str) -> str:

@@ -27,7 +27,8 @@ class Request:
 
     `system` is the static part (the provider may cache it, so it must not hold anything of one user);
     `messages` are `{"role": "user" | "assistant", "content": str | [block, …]}`, user first;
-    `tools` are `{"name", "description", "input_schema"}`; `max_tokens` includes thinking; `timeout_s` in seconds.
+    `tools` are `{"name", "description", "input_schema"}`; `max_tokens` includes thinking; `timeout_s` in seconds;
+    `retries` is how often a provider's client tries again, None for as often as the model was made with.
     """
 
     system: str
@@ -36,6 +37,7 @@ class Request:
     max_tokens: int = 2048
     timeout_s: float = 60.0
     purpose: Purpose = "work"
+    retries: int | None = None
 
 
 @dataclass(frozen=True)

@@ -141,12 +141,14 @@ class Decider:
         }  # fmt: skip
 
     async def _ask(self, model: Model, shown: Shown) -> Thought:
+        policy = self._catalog.app.dispatcher.policy
         return await ask(
             model,
             self._system,
             shown,
             max_tokens=self._settings.router_max_tokens,
-            timeout_s=self._settings.model_timeout_s,
+            timeout_s=policy.model_timeout_s or self._settings.model_timeout_s,
+            retries=policy.model_retries,
         )
 
     def _acted(

@@ -31,7 +31,9 @@ class Thought:
     latency_us: dict[str, int] = field(default_factory=dict)
 
 
-async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeout_s: float) -> Thought:
+async def ask(
+    model: Model, system: str, shown: Shown, *, max_tokens: int, timeout_s: float, retries: int | None = None
+) -> Thought:
     """Ask `model` where the message goes.
 
     A refused answer is sent back once with its verdict's sentence. An error of the model is not tried again here:
@@ -40,7 +42,9 @@ async def ask(model: Model, system: str, shown: Shown, *, max_tokens: int, timeo
     thought = Thought()
     messages: tuple[Mapping[str, Any], ...] = ({"role": "user", "content": shown.transcript},)
     for left in reversed(range(_TRIES)):
-        request = Request(system, messages, max_tokens=max_tokens, timeout_s=timeout_s, purpose="route")
+        request = Request(
+            system, messages, max_tokens=max_tokens, timeout_s=timeout_s, purpose="route", retries=retries
+        )
         began = time.perf_counter_ns()
         try:
             answer = await ask_model(model, request)

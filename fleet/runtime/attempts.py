@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from fleet.agents.policy import Policy
 from fleet.errors import GraphError, LedgerError, UnstorableError
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Ledger, Stored
@@ -38,11 +39,18 @@ def ends_the_fleet(error: BaseException) -> bool:
 
 
 class Attempts:
-    """Records failed attempts and counts them, across restarts too. `write` returns once a draft is applied."""
+    """Records failed attempts and counts them, across restarts too. `write` returns once a draft is applied.
 
-    def __init__(self, root: LivingRoot, write: Callable[[Draft], Awaitable[Any]], settings: Settings) -> None:
-        self._root, self._write = root, write
-        self._most, self._pause_s = settings.max_attempts, settings.retry_backoff_s
+    How many there may be, and the pause after the first one, is the settings' word for routing, and for a turn that of
+    its agent's policy.
+    """
+
+    def __init__(
+        self, root: LivingRoot, write: Callable[[Draft], Awaitable[Any]], settings: Settings,
+        policies: Mapping[str, Policy],
+    ) -> None:  # fmt: skip
+        self._root, self._write, self._policies = root, write, policies
+        self._routes = Policy(max_attempts=settings.max_attempts, retry_backoff_s=settings.retry_backoff_s)
         self._routing: dict[str, Stored] = {}  # what an earlier run left: message id → its last failure
         self._turns: dict[str, tuple[int, int]] = {}  # job id → turn, failed attempts
 
@@ -65,7 +73,7 @@ class Attempts:
         """Record that routing a message failed. Seconds until the next try; None if it went to the dead letters."""
         message, tries = waiting.message, waiting.tries + 1
         said, trace = _said(error)
-        last = tries >= self._most
+        last = tries >= (self._routes.max_attempts or 1)
         _log("routing.failed", last, error, tries, message=message.message_id)
         event = (
             MessageDead(message_id=message.message_id, stage="routing", attempts=tries, error=said, trace=trace)
@@ -74,7 +82,7 @@ class Attempts:
         )
         await self._write(Draft(f"message:{message.message_id}", waiting.version, (event,), message.user))
         waiting.version, waiting.tries = waiting.version + 1, tries
-        return None if last else self._pause(tries)
+        return None if last else _pause(self._routes, tries)
 
     async def turn_failed(self, job_id: str, error: BaseException, *, deliver: bool) -> float | None:
         """Record that a turn failed. Seconds until the next try; None if its messages went to the dead letters.
@@ -87,7 +95,8 @@ class Attempts:
         before = self._turns.get(job_id)
         tries = 1 + (before[1] if before is not None and before[0] == turn else 0)
         said, trace = _said(error)
-        last = tries >= self._most
+        policy = self._policies.get(job.agent, self._routes)
+        last = tries >= (policy.max_attempts or 1)
         _log("turn.failed", last, error, tries, job=job_id)
         if last:
             self._turns.pop(job_id, None)
@@ -109,14 +118,15 @@ class Attempts:
             job_id=job_id, thread_id=thread.id, turn=turn, message_ids=ids, attempt=tries, error=said, trace=trace
         )
         await self._write(Draft(f"job:{job_id}", job.version, (failed,), thread.user))
-        return self._pause(tries)
+        return _pause(policy, tries)
 
     def turn_done(self, job_id: str) -> None:
         """A turn of the job ended: its failures count no more."""
         self._turns.pop(job_id, None)
 
-    def _pause(self, tries: int) -> float:
-        return float(self._pause_s * 2 ** (tries - 1))
+
+def _pause(policy: Policy, tries: int) -> float:
+    return float((policy.retry_backoff_s or 0.0) * 2 ** (tries - 1))
 
 
 def _log(event: str, last: bool, error: BaseException, tries: int, **ids: str) -> None:

@@ -20,6 +20,7 @@ from fleet.runtime.stretch import Stretches
 from fleet.runtime.timer import Timer
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
+from fleet.workers.budget import policies_of
 from fleet.workers.worker import Worker
 
 __all__ = ["parts"]
@@ -41,7 +42,7 @@ def parts(
     `write` appends a draft and returns once it is applied; `failed` is told what ends the fleet; `waiting` is kept to
     the ids of the messages that are accepted and not settled.
     """
-    attempts, stretches = Attempts(root, write, settings), Stretches()
+    attempts, stretches = Attempts(root, write, settings, policies_of(catalog.app, settings)), Stretches()
     loop = Loop(ledger, root, attempts, stretches, failed, settings)
     loop.inbox = Inbox(
         catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings

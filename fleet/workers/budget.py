@@ -29,6 +29,8 @@ def policies_of(app: App, settings: Settings) -> Mapping[str, Policy]:
     given = Policy(
         max_steps=settings.max_steps,
         model_timeout_s=settings.model_timeout_s,
+        max_attempts=settings.max_attempts,
+        retry_backoff_s=settings.retry_backoff_s,
         tool_timeout_s=settings.tool_timeout_s,
         turn_timeout_s=settings.turn_timeout_s,
         subjob_depth=settings.subjob_depth,

@@ -241,6 +241,7 @@ class Worker:
             self._toolbox.blocks[role],
             self._settings.worker_max_tokens,
             min(filter(None, (policy.model_timeout_s, left))),
+            retries=policy.model_retries,
         )
         began = time.perf_counter_ns()
         asked = self._asked[job.id] = asyncio.ensure_future(ask_model(model, request))

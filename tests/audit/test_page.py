@@ -225,7 +225,7 @@ def test_headings_alone_stand_at_the_margin(ledger: SqliteLedger, width: int) ->
 # What the page itself puts left of the texts: labels, offsets, and the marked candidates.
 _OURS = re.compile(
     r"  (id|from|text|accepted|channel|session|decision|action|outcome|it said|reason|which|why|answer \d|routing"
-    r"|answering|prompt|transcript|agent prompt|code|record)  |  [1-7]\.  "
+    r"|answering|handed on|prompt|transcript|agent prompt|code|record)  |  [1-7]\.  "
     r"|  (  |→ )threads\[\d\]  |    (threads|agents)  "
     r"| *(after|\d[\d.]*( (µs|ms|s|min( \d+ s)?))?)  |$"
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from support.claude import KEY
 from support.fleets import start
-from support.messages_server import MessagesServer, Reply, Seen, standard, text, thinking
+from support.messages_server import MessagesServer, Reply, Seen, error, standard, text, thinking
 
-from fleet import App, DialogAgent, Fleet, Message, Settings, tool
+from fleet import App, DialogAgent, Fleet, Message, MessageDispatcher, Policy, Settings, tool
 from fleet.ledger.events import ModelAnswered, ToolReturned, TurnEnded
 from fleet.llm.prices import PRICES
 
@@ -205,6 +205,57 @@ async def test_a_router_that_refuses_or_is_cut_off_has_no_word_in_it(tmp_path):
         (decided,) = [stored.event for stored in fleet.ledger.read(types=("message.decided",))]
     assert decided.decision.fallback == "router"
     assert [each.stop_reason for each in decided.decision.attempts][:2] == ["refusal", "max_tokens"]
+
+
+async def test_each_role_has_its_own_time_and_retries(tmp_path):
+    """The router once and briefly, one agent with a retry, the other as the settings say."""
+    asked: Counter[str] = Counter()
+
+    def answer(request: Mapping[str, Any]) -> Reply:
+        last = shown(request)
+        if "Incoming message:" in last:
+            who, role = "router", "listener" if '"listen, fail"' in last else "guide"
+            if "busy" in last:
+                asked[who] += 1
+                return error(529, retry_after=0)
+            if "slow" in last:
+                asked[who] += 1
+                return Reply(hang=True)
+            return text(start(role, "A topic"))
+        who = "guide" if request.get("tools") else "listener"
+        asked[who] += 1
+        return error(529, retry_after=0) if "fail" in last else text("Here you are.")
+
+    app = App(
+        name="claude",
+        agents=[
+            DialogAgent("guide", description="Knows weather", tools=[weather], policy=Policy(model_retries=1)),
+            DialogAgent("listener", description="Listens", policy=Policy(model_timeout_s=30.0)),
+        ],
+        dispatcher=MessageDispatcher(policy=Policy(model_timeout_s=8.0, model_retries=0)),
+    )
+    async with MessagesServer(answer) as server:
+        settings = Settings(
+            home=tmp_path, anthropic_api_key=KEY, anthropic_base_url=server.url, model_retries=3, model_timeout_s=60.0
+        )
+        async with Fleet(app, settings) as fleet:
+            for number, words in enumerate(("fail", "listen, fail", "slow weather", "busy weather")):
+                await fleet.accept(Message(f"u{number}", words, f"m-{number}"))
+                await fleet.reply_to(f"m-{number}")
+                if number == 1:
+                    assert asked == {"guide": 2, "listener": 4}
+            reasons = [each.event.reason for each in fleet.ledger.read(types=(TurnEnded.TYPE,))]
+            made = [each.event.decision for each in fleet.ledger.read(types=("message.decided",))]
+    assert asked["router"] == 2, "never twice"
+    assert reasons[0].endswith("1 retries included: try later")
+    assert reasons[1].endswith("3 retries included: try later")
+    assert [each.fallback for each in made] == ["", "", "router", "router"]
+    assert "gave no answer within 8 s" in made[2].attempts[0].error
+    assert "0 retries included" in made[3].attempts[0].error
+    given = {
+        (seen.json["system"][0]["text"][:40], seen.headers["x-stainless-read-timeout"]) for seen in server.requests
+    }
+    assert sorted(seconds for _, seconds in given) == ["30.0", "60.0", "8.0"]
 
 
 async def test_a_call_costs_what_the_users_own_prices_say(tmp_path, monkeypatch):

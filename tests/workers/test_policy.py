@@ -120,7 +120,25 @@ async def test_a_model_call_has_no_more_time_than_its_turn(tmp_path):
     assert 0 < asked[0] <= 5.0
 
 
-@pytest.mark.parametrize("wrong", [0, -1, "5", True])
+async def test_an_agent_says_how_often_its_turns_are_tried(tmp_path):
+    def work(request):
+        raise RuntimeError("broken")
+
+    for attempts, policy in ((1, Policy(max_attempts=1)), (3, Policy(max_attempts=3, retry_backoff_s=0.01))):
+        home = tmp_path / str(attempts)
+        ended, asked = await run(home, ONE, work=work, app=Policy(max_attempts=9), agent=policy, max_attempts=2)
+        assert ended[0].reason.startswith(f"to the dead letters after {attempts} attempt")
+        assert asked == 0
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "5", True, 2.5])
 def test_a_limit_is_a_number_above_zero(wrong):
-    with pytest.raises(ConfigError, match="a policy's max_steps is a number above 0"):
+    with pytest.raises(ConfigError, match="a policy's max_steps is a whole number above 0"):
         Policy(max_steps=wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, False, 0.5])
+def test_retries_are_none_or_some(wrong):
+    with pytest.raises(ConfigError, match="a policy's model_retries is a whole number above 0"):
+        Policy(model_retries=wrong)
+    assert Policy(model_retries=0).over(Policy(model_retries=3)).model_retries == 0

@@ -17,8 +17,10 @@ from support.fleets import Outgoing, digests, events_of, go_on, last_words, open
 
 from fleet import App, DialogAgent, Policy, tool
 from fleet.audit.explain import explain
+from fleet.audit.page import render
 from fleet.audit.sent import first_messages
 from fleet.cli.conversation import entry_of, read_conversation
+from fleet.cli.page import print_page
 from fleet.errors import ConfigError, InputError, ModelError
 from fleet.ledger.base import Draft
 from fleet.ledger.events import (
@@ -406,6 +408,29 @@ async def test_what_a_child_uses_counts_for_its_parent(tmp_path):
         assert child.most_tokens == 90
         ended = events_of(fleet, TurnEnded)[-1].event
         assert ended.reason == "budget of the turn: 200 of 190 tokens are used"
+
+
+async def test_why_tells_what_children_cost_apart_from_the_turn(tmp_path, capsys):
+    def worker(request: Any) -> Any:
+        answer = obey(request)
+        blocks = tuple(answer) if isinstance(answer, list) else ({"type": "text", "text": answer},)
+        stop = "tool_use" if isinstance(answer, list) else "end_turn"
+        return Answer(blocks, stop, "claude-haiku-4-5", Usage(input_tokens=1000, output_tokens=100))
+
+    async with open_fleet(tmp_path, office(), models=scripted(to_lead, worker)) as fleet:
+        await ask(fleet, "writer(x) researcher!(writer(y))")  # the second one is not waited for, and hands on
+        found = explain(fleet.ledger, "m-1")
+        assert (found.answering.calls, found.handed_on.calls) == (2, 4)
+        assert found.handed_models == ("claude-haiku-4-5",)
+        assert found.handed_on.cost_usd == pytest.approx(4 * 0.0015)
+        assert found.as_dict()["handed_on"]["tokens"]["input"] == 4000
+        print_page(render(found))
+        cost = "handed on     4 model calls, 4000 tokens in, 400 out, $0.006000; claude-haiku-4-5"
+        assert cost in capsys.readouterr().out
+        await ask(fleet, "hello", "m-2")
+        assert explain(fleet.ledger, "m-2").handed_on.calls == 0
+        print_page(render(explain(fleet.ledger, "m-2")))
+        assert "handed on" not in capsys.readouterr().out
 
 
 def test_who_may_be_handed_a_task_is_checked_when_it_is_declared():
