@@ -3,8 +3,7 @@
 An event is applied once, in the order of the ledger. Whatever follows from an event alone is computed here, so that
 a graph rebuilt from nothing is the same graph.
 
-Durable lists take `append` and `pop()` only: measured on dbzero 0.7.0, `pop(0)` moves the last item to the front, and
-`remove` and `in` do not find an ASCII str. Anything else builds a new list.
+It is given a `ChangingRoot`: a record that is taken from that counts as changed.
 """
 
 from __future__ import annotations
@@ -126,6 +125,7 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
             decision.name,
             decision.language,
             stored.at,
+            stored.at,
         )
         root.threads[thread.id] = thread
         job = root.new(JobRecord, decision.job_id, thread.id, decision.agent, decision.default_example_id)
@@ -146,7 +146,7 @@ def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None
     thread.latest_activity_at = stored.at
     thread.messages += 1
     _wait(thread, job, event.message_id, event.text)
-    touch(root, user, event.user, thread.id)
+    touch(user, thread.id)
 
 
 def _retried(root: LivingRoot, stored: Stored, event: ev.MessageRetried) -> None:

@@ -121,7 +121,7 @@ class Graph(Opening):
 
     def _apply(self, stored: Stored) -> None:
         try:
-            apply(self.root, stored, self._reducer_of)
+            apply(self.root.changing, stored, self._reducer_of)
         except Exception as error:
             self.root.durable._broken = True
             log("graph.apply_failed", level=logging.ERROR, seq=stored.seq, type=stored.event.TYPE, error=error)
@@ -152,6 +152,7 @@ class Graph(Opening):
                 return
             self._put_off_until = 0.0
             if self._uncommitted:
+                self.root.write()
                 self.root.durable._chain = self._chain_at(self.root.applied)
                 self.root.durable._commits += 1
                 self._commit()
@@ -188,6 +189,7 @@ class Graph(Opening):
 
     def digest(self) -> str:
         """A sha256 over everything in the graph: the same for every graph of the same events."""
+        self.root.write()
         return Database.digest(self.root.durable)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows: dbzero itself refuses a second opener there
     fcntl = None
 
-__all__ = ["Database", "Db0", "db0", "fields_of", "memo", "plain_of"]
+__all__ = ["Database", "Db0", "db0", "memo", "plain_of"]
 
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
@@ -74,19 +74,6 @@ def plain_of(durable: type[T]) -> type[T]:
     """
     plain: type[T] = durable.__mro__[1]
     return plain
-
-
-def fields_of(record: Any) -> dict[str, Any]:
-    """The fields of a durable object that hold plain values or lists of them, by name, lists as lists of their own."""
-    found = {}
-    kind = type(record)
-    for name in _record_names.get(kind) or _record_names.setdefault(kind, _names(kind)):
-        value: Any = getattr(record, name, None)
-        if type(value) in _PLAIN:
-            found[name] = value
-        elif hasattr(value, "append"):
-            found[name] = list(value)
-    return found
 
 
 def _declared_once(cls: C) -> C:
@@ -199,7 +186,8 @@ class Database:
         """A sha256 over everything reachable from `root`, by value: two graphs of the same events have the same one.
 
         Dicts count in key order, objects by class and fields; an object met again counts as the number of its first
-        meeting; fields that are None, and those that begin with an underscore, do not count.
+        meeting; fields that are None, and those that begin with an underscore, do not count. An object whose class has
+        `counted()` counts as the bytes that it yields.
         """
         total = hashlib.sha256()
         tokens = _tokens(root)
@@ -213,9 +201,6 @@ def _names(kind: type) -> tuple[str, ...]:
     names = {name for name, _ in dbzero.get_attributes(kind)}
     names |= {name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})}
     return tuple(sorted(names))
-
-
-_record_names: dict[type, tuple[str, ...]] = {}  # fleet's own records have all their fields from the first object on
 
 
 def _tokens(root: Any) -> Iterator[bytes]:
@@ -244,6 +229,9 @@ def _tokens(root: Any) -> Iterator[bytes]:
                 continue
             met[uuid] = len(met)
             kind = type(value)
+            if (counted := getattr(kind, "counted", None)) is not None:
+                yield from counted(value)
+                continue
             if kind not in names:
                 names[kind] = [name for name in reversed(_names(kind)) if not name.startswith("_")]
             yield f"memo:{kind.__name__}".encode()

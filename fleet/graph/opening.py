@@ -110,10 +110,17 @@ class Opening:
 
     def _open(self, root: LivingRoot | None = None) -> None:
         self._database = Database(self._folder)
-        if root is None:
-            self.root = LivingRoot(FleetRoot())
-        else:
-            root.point_at(FleetRoot())
+        problem = ""
+        try:
+            if root is None:
+                self.root = LivingRoot(FleetRoot())
+            else:
+                root.point_at(FleetRoot())
+        except GraphError as error:
+            problem = error.message
+        if problem:  # only here does nothing hold a durable object any more
+            self._let_go()
+            raise GraphError(problem)
 
     def _let_go(self) -> None:
         """Drop every durable object, then close: in the other order dbzero ends the process."""
@@ -142,13 +149,11 @@ class Opening:
 
     def _replay(self, upto: int | None = None) -> int:
         """Bring the open graph to an event, or to the ledger's end, and commit; how many events that took."""
-        durable, before = self.root.durable, self.root.applied
         if self._database is None:
             return 0
+        events = self._ledger.read(after=self.root.applied, upto=upto)
         try:
-            count = replay(self._database, durable, self._ledger.read(after=before, upto=upto), self._reducer_of)
+            return replay(self._database, self.root, events, self._reducer_of)
         except GraphError as error:
             log("graph.apply_failed", level=logging.ERROR, error=error)
             raise
-        self.root.point_at(durable)
-        return count

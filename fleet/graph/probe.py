@@ -16,6 +16,7 @@ from pathlib import Path
 import fleet
 from fleet.errors import FleetError, GraphError, HomeBusyError
 from fleet.graph.db import Database
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import FleetRoot
 
 __all__ = ["Probed", "probe"]
@@ -71,7 +72,8 @@ def _main(folder: Path, *, trial: bool) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     root = FleetRoot()
-    for records in (root.task_agents, root.users, root.threads, root.jobs, root.state):
+    living = LivingRoot(root)
+    for records in (root.task_agents, root.state, living.users, living.threads, living.jobs):
         len(records)
     if trial:
         root._commits = 0

@@ -1,14 +1,17 @@
-"""The durable objects: the singleton root, agents, users, threads, jobs.
+"""What the graph holds: the singleton root and its agents, durable objects, and the records of users, threads, jobs.
 
 Ids are str, times integer microseconds UTC, references are ids (dbzero never frees a cycle). Only `apply` assigns.
-A field that is added later needs a class-level default here.
+A field that is added later needs a default here. The records are ordinary objects while they are at hand, and rows of
+the root's shelves in the file.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.graph.db import memo
+from fleet.graph.shelf import Record, Shelf
 
 __all__ = ["DAY_US", "RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot", "JobRecord",
            "ThreadRecord", "UserRecord"]  # fmt: skip
@@ -44,14 +47,16 @@ class DispatcherRecord:
         self.definition = ""
 
 
-@memo(id="fleet/UserRecord")
-class UserRecord:
-    """A user and their counters. `recent` has the ids of their threads, the most recent last, some of them twice.
+@dataclass(slots=True, eq=False)
+class UserRecord(Record):
+    """A user and their counters. `recent` has the ids of their most recent threads, the newest last.
 
     `forgotten` is the seq of the event that said so last, 0 for most. `day` is the UTC day (days since 1970) of the
     last model call for them, `day_tokens` and `day_spent` (millionths of a US dollar) what they have used since.
     """
 
+    id: str
+    recent: list[str] = field(default_factory=list)
     language: str = ""
     threads: int = 0
     messages: int = 0
@@ -60,37 +65,31 @@ class UserRecord:
     day_tokens: int = 0
     day_spent: int = 0
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - the record's own id
-        self.id = id
-        self.recent: list[str] = []
 
-
-@memo(id="fleet/ThreadRecord")
-class ThreadRecord:
+@dataclass(slots=True, eq=False)
+class ThreadRecord(Record):
     """A thread: one topic of one user with one agent. `status` is the last turn's result, or working.
 
     `parent` is the job that started it as a subjob's; such a thread is no topic of the user's, and takes no messages.
     """
 
+    id: str
+    user: str
+    agent: str
+    job: str
+    name: str
+    language: str
+    created_at: int
+    latest_activity_at: int
+    summary: str = ""
     status: str = "working"
     last_assistant_message: str = ""
     messages: int = 0
     parent: str = ""
 
-    def __init__(self, id: str, user: str, agent: str, job: str, name: str, language: str, at: int) -> None:  # noqa: A002
-        self.id = id
-        self.user = user
-        self.agent = agent
-        self.job = job
-        self.name = name
-        self.language = language
-        self.summary = ""
-        self.created_at = at
-        self.latest_activity_at = at
 
-
-@memo(id="fleet/JobRecord")
-class JobRecord:
+@dataclass(slots=True, eq=False)
+class JobRecord(Record):
     """A worker's unit of work in a thread.
 
     `version` is that of its ledger stream; `tail` the end of the conversation, each entry a JSON message of the
@@ -110,6 +109,15 @@ class JobRecord:
     graph/subjobs.py), `turn_subjobs` how many the newest turn has started, `waits_since` when it last began to wait.
     """
 
+    id: str
+    thread: str
+    agent: str
+    default_example_id: int | None
+    tail: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    turn_ids: list[str] = field(default_factory=list)
+    intended: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
     version: int = 0
     turn: int = 0
     open: bool = False
@@ -139,17 +147,6 @@ class JobRecord:
     most_tokens: int = 0
     most_spent: int = 0
 
-    def __init__(self, id: str, thread: str, agent: str, example: int | None) -> None:  # noqa: A002
-        self.id = id
-        self.thread = thread
-        self.agent = agent
-        self.default_example_id = example
-        self.tail: list[str] = []
-        self.waiting: list[str] = []
-        self.turn_ids: list[str] = []
-        self.intended: list[str] = []
-        self.cancelled: list[str] = []
-
 
 @memo(id="fleet/Root", singleton=True)
 class FleetRoot:
@@ -167,7 +164,7 @@ class FleetRoot:
     def __init__(self) -> None:
         self.task_agents: dict[str, AgentRecord] = {}
         self.dispatcher = DispatcherRecord(self.task_agents)
-        self.users: dict[str, UserRecord] = {}
-        self.threads: dict[str, ThreadRecord] = {}
-        self.jobs: dict[str, JobRecord] = {}
+        self.users = Shelf(UserRecord.__name__)
+        self.threads = Shelf(ThreadRecord.__name__)
+        self.jobs = Shelf(JobRecord.__name__)
         self.state: dict[str, Any] = {}

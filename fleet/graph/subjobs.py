@@ -43,8 +43,9 @@ def chain_of(root: LivingRoot, job: JobRecord) -> tuple[str, ...]:
 def _started(root: LivingRoot, stored: Stored, event: ev.SubjobStarted) -> None:
     parent = root.jobs[event.parent]
     above = root.threads[parent.thread]
+    language, at = above.language, stored.at
     thread = root.new(
-        ThreadRecord, event.thread_id, event.user, event.agent, event.job_id, event.name, above.language, stored.at
+        ThreadRecord, event.thread_id, event.user, event.agent, event.job_id, event.name, language, at, at
     )
     thread.parent = event.parent
     thread.messages = 1

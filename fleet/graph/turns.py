@@ -188,7 +188,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         thread.summary = event.summary
     thread.status = "working" if len(job.waiting) else event.result
     if not job.parent:
-        touch(root, root.users[event.user], event.user, thread.id)
+        touch(root.users[event.user], thread.id)
 
 
 def has_work(job: JobRecord) -> bool:

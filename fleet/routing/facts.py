@@ -11,7 +11,7 @@ from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.graph.living import LivingRoot
-from fleet.graph.recent import recent_of
+from fleet.graph.recent import recent_ids
 from fleet.graph.records import UserRecord
 from fleet.ledger.events import MessageAccepted
 from fleet.log import log
@@ -108,7 +108,7 @@ class ThreadViews:
     def recent(self, user: UserRecord, user_id: str, roles: Container[str], count: int) -> list[ThreadView]:
         """The user's `count` most recent threads with an agent out of `roles`, newest first."""
         found: list[ThreadView] = []
-        for thread_id in recent_of(self._root, user, user_id):
+        for thread_id in recent_ids(user):
             if len(found) >= count:
                 break
             view = self[thread_id]

@@ -27,6 +27,7 @@ from fleet.errors import FleetError, GraphError
 from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
+from fleet.graph.living import LivingRoot
 from fleet.graph.mark import mark, mark_of, whole
 from fleet.graph.probe import Probed, probe
 from fleet.graph.records import FleetRoot
@@ -65,10 +66,10 @@ def _grow(ledger: Ledger, files: GraphFiles, app: str) -> str:
         import_app(app)
     how = "grown" if _take_last(ledger, files) else "built"
     database = Database(files.work)
-    root = FleetRoot()
+    root = LivingRoot(FleetRoot())
     try:
         replay(database, root, ledger.read(after=root.applied), reducer_of)
-        root._commits += 1
+        root.durable._commits += 1
         database.commit()
     except GraphError as error:
         log("graph.not_grown", level=logging.WARNING, folder=files.work, reason=error.message)

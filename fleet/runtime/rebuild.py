@@ -17,6 +17,7 @@ from pathlib import Path
 from fleet.agents.app import import_app
 from fleet.errors import FleetError, GraphError
 from fleet.graph.db import Database
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import FleetRoot
 from fleet.graph.replay import replay
 from fleet.ledger.sqlite import SqliteLedger
@@ -36,6 +37,7 @@ def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[s
     ledger = SqliteLedger.open(ledger_file, readonly=True)
     database = Database(folder)
     durable = FleetRoot()
+    root = LivingRoot(durable)
     opened_at = durable.applied
     if durable._broken:
         raise GraphError(f"it was left in the middle of an event, after {opened_at}")
@@ -43,7 +45,7 @@ def rebuild(ledger_file: Path, folder: Path, upto: int, app: str = "") -> dict[s
         raise GraphError(f"it stands at event {opened_at} and the ledger ends at {upto}")
     if opened_at and durable._chain != next(ledger.read(after=opened_at - 1, upto=opened_at)).chain:
         raise GraphError(f"its event {opened_at} is not this ledger's")
-    replay(database, durable, ledger.read(after=opened_at, upto=upto), reducer_of)
+    replay(database, root, ledger.read(after=opened_at, upto=upto), reducer_of)
     return {"opened_at": opened_at, "applied": durable.applied, "digest": Database.digest(durable)}
 
 

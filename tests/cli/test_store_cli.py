@@ -65,7 +65,7 @@ def _meddle(home):
     """Change the graph behind the ledger's back."""
     with SqliteLedger.open(home / "ledger.db", readonly=True) as ledger:
         graph = Graph(home / "graph", ledger, reducer_of)
-        graph.root.users["ana"].messages += 1
+        graph.root.changing.users["ana"].messages += 1
         graph._uncommitted += 1
         graph.close()
 

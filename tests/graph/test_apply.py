@@ -182,7 +182,7 @@ def test_the_recent_list_stays_short_however_many_threads_take_turns(story, open
             story.go_on(thread)
     graph.catch_up()
     user = graph.root.users["ana"]
-    assert len(user.recent) <= 2 * RECENT_KEPT
+    assert len(user.recent) == RECENT_KEPT
     assert recent_ids(user, RECENT_KEPT) == story.recent["ana"][:RECENT_KEPT]
 
 

