@@ -37,15 +37,20 @@ def fields(model) -> dict[str, str]:
 
 
 def durable() -> dict:
+    import dataclasses
+
     import dbzero
 
-    from fleet.graph import records as found
+    from fleet.graph import records, shelf
 
-    classes = [getattr(found, name) for name in found.__all__ if isinstance(getattr(found, name), type)]
+    classes = [each for each in (*vars(records).values(), *vars(shelf).values()) if isinstance(each, type)]
     return {
         identity(each): sorted(name for name in stored(each) if not name.startswith("__"))
         for each in classes
         if dbzero.is_memo(each)
+    } | {
+        f"record {name}": [field.name for field in dataclasses.fields(kind)]
+        for name, kind in sorted(shelf.Record.kinds.items())
     }
 
 
