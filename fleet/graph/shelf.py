@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from pydantic_core import from_json, to_json
 
