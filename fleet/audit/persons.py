@@ -31,7 +31,7 @@ def takeover_step(stored: Stored) -> Step:
     event = stored.event
     data: dict[str, Any] = {"by": getattr(event, "by", "")}
     if isinstance(event, ev.TurnSetAside):
-        data["turn"] = event.turn
+        data |= {"turn": event.turn, "withheld": event.withheld}
     return Step(stored.at, stored.seq, event.TYPE, None, data)
 
 

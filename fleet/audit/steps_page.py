@@ -69,7 +69,8 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
     if step.kind == "thread.released":
         return "released", f"by {name(data['by'])}; the agent answers again"
     if step.kind == "turn.set_aside":
-        return "set aside", f"turn {data['turn']} ends unanswered for {name(data['by'])}, its messages wait"
+        withheld = f"; withheld: {inert(data['withheld'], _PART)}" if data["withheld"] else ""
+        return "set aside", f"turn {data['turn']} ends unanswered for {name(data['by'])}, its messages wait{withheld}"
     if step.kind == "subjob.started":
         then = "" if data["wait"] else ", not waited for"
         return "subjob", f"{name(data['agent'])} as {name(data['job_id'])}{then}: {inert(data['text'], _PART)}"

@@ -20,15 +20,18 @@ _STOOD_BACK = "(No answer: a colleague has taken over.)"
 
 
 def _taken_over(root: LivingRoot, stored: Stored, event: ev.ThreadTakenOver) -> None:
-    job_of(root, event.job_id).taken_over = event.by
+    job = job_of(root, event.job_id)
+    job.taken_over, job.takeovers = event.by, stored.version
 
 
 def _released(root: LivingRoot, stored: Stored, event: ev.ThreadReleased) -> None:
-    job_of(root, event.job_id).taken_over = ""
+    job = job_of(root, event.job_id)
+    job.taken_over, job.takeovers = "", stored.version
 
 
 def _replied(root: LivingRoot, stored: Stored, event: ev.PersonReplied) -> None:
     job = job_of(root, event.job_id)
+    job.takeovers = stored.version
     said = json.loads(job.said)
     known = {each for other in said for each in other["answers"]}
     answers = [each for each in _unanswered(job) if each not in known]
@@ -44,6 +47,9 @@ def _set_aside(root: LivingRoot, stored: Stored, event: ev.TurnSetAside) -> None
     job = job_of(root, event.job_id)
     not_run(job)
     last = json.loads(job.tail[-1])
+    if last["role"] == "assistant":  # what the model would have said; nobody has heard it
+        job.tail.pop()
+        last = json.loads(job.tail[-1])
     if last["role"] == "user" and isinstance(last["content"], str):  # nothing has come of it: it is said again later
         job.tail.pop()
     elif last["role"] == "user":

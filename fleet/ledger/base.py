@@ -70,7 +70,8 @@ class Draft:
 
     `expected` is the stream's version as the writer knows it (0: the stream is new); `user` is whose history this
     belongs to; `blobs` are the bodies that the events name, durable with them. The drafts `beside` it, of other
-    streams, stand or fall with it: if one of them is stale, none is written.
+    streams, stand or fall with it: if one of them is stale, none is written. One without events asks no more than
+    that its stream has not moved on.
     """
 
     stream: str

@@ -72,7 +72,8 @@ class TurnSetAside(Event):
     """A turn ends without an answer, because `by` has taken its thread over; its messages wait again. Stream: job:ID.
 
     `texts` are those of the messages; `settled` names the confirmations and resolved calls that it took up,
-    `subjobs` the child jobs that it waited for and that are called off with it.
+    `subjobs` the child jobs that it waited for and that are called off with it. `withheld` is the reply that the model
+    had given by then, and that nobody was told.
     """
 
     TYPE = "turn.set_aside"
@@ -85,6 +86,7 @@ class TurnSetAside(Event):
     texts: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()
     subjobs: tuple[str, ...] = ()
+    withheld: str = ""
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
         return tuple(("turns", key) for key in self.settled)

@@ -119,7 +119,7 @@ class Fleet:
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = parts(
             self._catalog, self.ledger, root, self._decider, self.models if self._workers else None, self._pen.write,
-            self._fail, self._intake.waiting, self.settings,
+            self._others, self._fail, self._intake.waiting, self.settings,
         )  # fmt: skip
         self._unsubscribe = self.ledger.subscribe(self._durable)
         await announce(self.ledger, self.app, self._hold, self._graph.opened, before)

@@ -33,13 +33,15 @@ def parts(
     decider: Decider,
     models: Models | None,
     write: Callable[[Draft], Awaitable[Any]],
+    catch_up: Callable[[], None],
     failed: Callable[[BaseException], None],
     waiting: set[str],
     settings: Settings,
 ) -> Loop:
     """A loop with all that it sets going. `models` answer in the turns; without them there are none.
 
-    `write` appends a draft and returns once it is applied; `failed` is told what ends the fleet; `waiting` is kept to
+    `write` appends a draft and returns once it is applied; `catch_up` applies at once what other processes have put on
+    record; `failed` is told what ends the fleet; `waiting` is kept to
     the ids of the messages that are accepted and not settled.
     """
     attempts, stretches = Attempts(root, write, settings, policies_of(catalog.app, settings)), Stretches()
@@ -52,7 +54,7 @@ def parts(
     loop.steps = Steps(ledger, write)
     loop.timer = Timer(write, loop.spawn)
     if models is not None:
-        worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), settings)
+        worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), catch_up, settings)
         step_us = round(settings.priority_step_s * 1e6)
         loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency, step_us)
         loop.prewarm = Prewarm(catalog.app, ledger, write, loop.spawn, loop.turns.warm, settings)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.graph.steps import next_step
 from fleet.graph.subjobs import waited_for
+from fleet.graph.tail import unanswered_calls
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnSetAside, TurnStarted
 from fleet.workers.conversation import ends_in_question
 from fleet.workers.ending import reply_id_of, waiting_ids
@@ -18,6 +19,8 @@ __all__ = ["set_aside", "spoken"]
 def set_aside(job: JobRecord, thread: ThreadRecord, texts: Sequence[str]) -> TurnSetAside:
     """The end of the open turn without an answer; `texts` are those of its messages, which wait again."""
     by = job.taken_over or json.loads(job.said)[0]["by"]
+    last = json.loads(job.tail[-1])
+    withheld = [block for block in last["content"] if block["type"] == "text"] if last["role"] == "assistant" else []
     return TurnSetAside(
         job_id=job.id,
         thread_id=thread.id,
@@ -28,6 +31,7 @@ def set_aside(job: JobRecord, thread: ThreadRecord, texts: Sequence[str]) -> Tur
         texts=tuple(texts),
         settled=tuple(json.loads(job.turn_settled)),
         subjobs=tuple(each["job"] for each in waited_for(job)),
+        withheld="".join(block["text"] for block in withheld if not unanswered_calls(job)),
     )
 
 

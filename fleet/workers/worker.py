@@ -60,6 +60,7 @@ _DECLINED = "I cannot help with that."
 class Worker:
     """Runs turns for every agent of one application. `write` appends a draft and returns once it is applied.
 
+    `catch_up` applies at once what other processes have put on record.
     Prompts are rendered, and examples read, when it is built. `delivers` maps a role to whether its replies go
     anywhere. Raises: ConfigError.
     """
@@ -71,8 +72,10 @@ class Worker:
         ledger: Ledger,
         root: LivingRoot,
         write: Callable[[Draft], Awaitable[Any]],
+        catch_up: Callable[[], None],
         settings: Settings,
     ) -> None:
+        self._catch_up = catch_up
         self._model_of, self._ledger, self._root, self._write, self._settings = model_of, ledger, root, write, settings
         self._roles = catalog.roles
         self._beginnings = Beginnings(catalog, ledger, root, settings)
@@ -283,4 +286,22 @@ class Worker:
         return self._root.threads[job.thread].user
 
     async def _record(self, job: JobRecord, *events: Event, blobs: tuple[Blob, ...] = ()) -> None:
-        await self._write(Draft(f"job:{job.id}", job.version, events, self._user(job), blobs))
+        """Append to the job's stream.
+
+        An end that tells the user something is refused, in the ledger's own transaction, if a person has taken the
+        thread over meanwhile: then all but the end is recorded, and the turn is set aside next.
+        """
+        speaks = any(isinstance(each, TurnEnded) and each.deliver and each.reply and not each.by for each in events)
+        while True:
+            if speaks and (job.taken_over or job.said != "[]"):
+                events, speaks = tuple(each for each in events if not isinstance(each, TurnEnded)), False
+            known = job.takeovers
+            beside = (Draft(f"takeover:{job.thread}", known, ()),) if speaks else ()
+            try:
+                await self._write(Draft(f"job:{job.id}", job.version, events, self._user(job), blobs, beside))
+            except StaleWriteError:
+                self._catch_up()
+                if job.takeovers == known:
+                    raise
+            else:
+                return

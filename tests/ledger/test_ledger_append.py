@@ -53,6 +53,19 @@ async def test_a_stale_writer_is_refused_and_writes_nothing(ledger: SqliteLedger
     assert ledger.head()[0] == 1
 
 
+async def test_a_draft_without_events_asks_that_its_stream_has_not_moved_on(ledger: SqliteLedger) -> None:
+    await ledger.append(accepted("m1"))
+    for stream, known in (("message:m1", 0), ("message:m1", 2), ("message:none", 1)):
+        with pytest.raises(StaleWriteError, match=f"stream {stream} is at version"):
+            await ledger.append(replace(accepted("m2"), beside=(Draft(stream, known, ()),)))
+    assert ledger.version("message:m2") == 0
+
+    still = (Draft("message:m1", 1, ()), Draft("message:none", 0, ()))
+    (stored,) = await ledger.append(replace(accepted("m2"), beside=still))
+
+    assert (stored.stream, ledger.find_streams("message:none"), ledger.verify().streams) == ("message:m2", [], 2)
+
+
 async def test_drafts_beside_one_another_stand_or_fall_together(ledger: SqliteLedger) -> None:
     ahead = decided("m2", "bo")  # a stream that is not there yet
 

@@ -159,6 +159,40 @@ async def test_a_turn_that_runs_says_nothing_once_its_thread_is_taken_over(tmp_p
     assert len(set(digests(tmp_path / "home", tmp_path / "again"))) == 1
 
 
+@pytest.mark.parametrize("released", [False, True])
+async def test_what_the_model_says_in_the_moment_of_a_takeover_is_withheld(tmp_path, released):
+    """The takeover is on record before the reply is, and the worker does not know of it yet."""
+
+    def work(request):
+        if last_words(request) == "now" and len(talk.asked) == 2:
+            with Home(tmp_path / "home").open_ledger() as ledger:  # as another process does
+                takeover(ledger, talk.thread, by="eva")
+                if released:
+                    release(ledger, talk.thread)
+        return echo(request)
+
+    talk = Talk(tmp_path / "home", work)
+    async with talk.open() as fleet:
+        await talk.begin()
+        if released:  # who has it again may speak
+            assert await talk.say("now") == "You said: now"
+            return
+        message_id = await talk.put("now")
+        (aside,) = events_of(fleet, TurnSetAside)
+        assert (aside.event.by, aside.event.withheld) == ("eva", "You said: now")
+        assert [text for _, text in talk.out.sent] == ["You said: hello"]
+        assert explain(fleet.ledger, message_id).outcome == WAITS_FOR_EVA
+        assert explain(fleet.ledger, message_id).answering.calls == 1, "it was asked, and that has its price"
+        shown = [step for step in explain(fleet.ledger, message_id).steps if step.kind == "turn.set_aside"]
+        assert shown[0].data["withheld"] == "You said: now"
+        reply(fleet.ledger, talk.thread, "I am Eva.")
+        assert await fleet.reply_to(message_id) == "I am Eva."
+        release(fleet.ledger, talk.thread)
+        assert await talk.say("thanks") == "You said: thanks"
+        assert [text for _, text in talk.conversation() if text and "You said" in text] == ["You said: hello"]
+    assert len(set(digests(tmp_path / "home", tmp_path / "again"))) == 1
+
+
 async def test_a_tool_that_runs_comes_to_its_end_and_the_model_is_told_of_it_later(tmp_path):
     began, go_on = threading.Event(), threading.Event()
 
