@@ -35,9 +35,9 @@ class Row:
 _ENV = {"anthropic_api_key": "ANTHROPIC_API_KEY", "anthropic_base_url": "ANTHROPIC_BASE_URL"}
 _SECRET = frozenset({"anthropic_api_key", "token_secret"})
 _MAY_BE_ZERO = frozenset(
-    {"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb", "router_prior", "burst_window_s"}
+    {"log_redact", "model_retries", "inbox_limit", "disk_reserve_mb", "router_prior", "ask_below", "burst_window_s"}
 )
-_AT_MOST_ONE = frozenset({"router_prior", "router_sure"})
+_AT_MOST_ONE = frozenset({"router_prior", "router_sure", "ask_below"})
 
 ROWS = (
     Row("home", Path(".fleet"), "folder", "Holds the ledger and the graph; made with mode 0700."),
@@ -58,6 +58,8 @@ ROWS = (
         "For offline:router: the share of messages that continue the newest thread; 0: not known.",
     ),
     Row("router_sure", 0.8, "probability", "For offline-first: what offline:router is less sure of goes to the model."),
+    Row("ask_below", 0.0, "probability", "What the router is less sure of is asked of the user; 0: nobody is asked."),
+    Row("ask_expiry_s", 600.0, "seconds", "How long the user may answer, before the router's first choice counts."),
     Row("concurrency", 50, "calls", "Model calls for routing at the same time, and as many turns."),
     Row("gate_timeout_s", 5.0, "seconds", "Longest wait for one asynchronous gate."),
     Row(
@@ -131,6 +133,8 @@ class Settings:
     anthropic_base_url: str = ""
     router_prior: float = 0.0
     router_sure: float = 0.8
+    ask_below: float = 0.0
+    ask_expiry_s: float = 600.0
     concurrency: int = 50
     gate_timeout_s: float = 5.0
     gate_failures: str = "stop"

@@ -34,6 +34,7 @@ class Filter:
     agent: str = ""
     action: str = ""
     fallback: bool = False
+    asked: bool = False
     since: int | None = None
     until: int | None = None
     verdict: str = ""
@@ -50,6 +51,7 @@ class Filter:
             (not self.agent or decision.agent == self.agent)
             and (not self.action or decision.outcome == self.action)
             and (not self.fallback or bool(decision.fallback))
+            and (not self.asked or bool(decision.asked))
             and (not self.verdict or any(verdict_of(each) == self.verdict for each in decision.attempts))
             and (not self.model or any(_plain(each.model) == _plain(self.model) for each in decision.attempts))
             and (not self.prompt or _of_prompt(decision, self.prompt))
@@ -59,7 +61,7 @@ class Filter:
     @property
     def about_decisions(self) -> bool:
         """Whether it asks for something that only a decision has; else user, times, seqs and model are all of it."""
-        return any((self.agent, self.action, self.fallback, self.verdict, self.prompt, self.text))
+        return any((self.agent, self.action, self.fallback, self.asked, self.verdict, self.prompt, self.text))
 
     def wants(self, event: Event) -> bool:
         """The same for any event: with the steps of workers' models, where that model answered."""
@@ -151,6 +153,9 @@ def row_of(stored: Stored) -> dict[str, Any]:
         "code_version": decision.code_version,
         "text": event.text,
         "joined": decision.joined,
+        "asked": decision.asked,
+        "answered_by": decision.answered_by,
+        "answer_to": decision.answer_to,
     }
 
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import re
 
+from fleet.audit.asked import asked_of, came_of_it
 from fleet.audit.explanation import Explanation, Shown, State, Step
 from fleet.audit.find import find_message
 from fleet.audit.inert import inert, name
 from fleet.audit.labels import labels_of
 from fleet.audit.letters import LETTERS, letter_step, standing
 from fleet.audit.rules import rules_of
-from fleet.audit.timeline import Followed, follow, totals_of
+from fleet.audit.timeline import Followed, asked_steps, follow, totals_of
 from fleet.audit.wording import duration
 from fleet.clock import iso
 from fleet.errors import InputError, LedgerError
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, MessageDropped, ReplyFailed
+from fleet.ledger.events import Decision, MessageAccepted, MessageDecided, MessageDropped, QuestionAsked, ReplyFailed
 
 __all__ = ["explain", "find_message"]
 
 _THREAD = re.compile(r"threads\[(\d+)\]")
 _HEADING = re.compile(r"[A-Z][\w ]*:$")  # as in "Available agents:"
 _SAID = 300  # characters of a reason within a sentence
-_ENDS: dict[str, State] = {"drop": "dropped", "error": "error", "human": "human", "cancelled": "cancelled"}
+_ENDS: dict[str, State] = {
+    "drop": "dropped", "error": "error", "human": "human", "cancelled": "cancelled", "answer": "answer",
+}  # fmt: skip
 _RESULTS: dict[str, State] = {
     "success": "answered",
     "need_input": "answered",
@@ -39,6 +42,7 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
     """
     accepted: Stored | None = None
     decided: Stored | None = None
+    question: Stored | None = None
     letters: list[Stored] = []
     for stored in ledger.read_stream(f"message:{message_id}"):
         if isinstance(stored.event, MessageAccepted):
@@ -47,15 +51,22 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
             letters.append(stored)
         elif isinstance(stored.event, MessageDecided):
             decided = stored
+        elif isinstance(stored.event, QuestionAsked):
+            question = stored
     if accepted is None or not isinstance(accepted.event, MessageAccepted):
         raise InputError(f"there is no message {name(message_id)} in this ledger")
     message = accepted.event
     steps = [
         Step(accepted.at, accepted.seq, MessageAccepted.TYPE, None, {"user": message.user, "channel": message.channel}),
         *map(letter_step, letters),
+        *(asked_steps(ledger, question) if question is not None else ()),
     ]
     if decided is None or not isinstance(decided.event, MessageDecided):
-        return Explanation(message, accepted.at, accepted.seq, *standing(message, letters), steps=tuple(steps))
+        asked = asked_of(ledger, question, None)
+        is_open = question is not None and all(each.seq < question.seq for each in letters)
+        stands = standing(message, letters, asked.expires_at if asked is not None and is_open else 0)
+        steps.sort(key=lambda step: step.seq)
+        return Explanation(message, accepted.at, accepted.seq, *stands, steps=tuple(steps), asked=asked)
     decision = decided.event.decision
     steps.append(_decided(decided, decision, accepted.at))
     followed = follow(ledger, accepted, decided, letters)
@@ -89,6 +100,7 @@ def explain(ledger: Ledger, message_id: str) -> Explanation:
         rules=_rules(ledger, decision, notes),
         labels=labels_of(ledger, message_id),
         notes=tuple(notes),
+        asked=asked_of(ledger, question, decision),
     )
 
 
@@ -157,7 +169,9 @@ def _where(decision: Decision) -> str:
     """One sentence: where the message went, and who decided that."""
     agent, thread = name(decision.agent), name(decision.thread_id)
     titled = f"{thread} {inert(decision.name)}" if decision.name else thread
-    by = _by(decision)
+    by = f"{_by(decision)}{came_of_it(decision)}"
+    if decision.outcome == "answer":
+        return f"Nowhere by itself: it answers what the user was asked about {name(decision.answer_to)}."
     if decision.outcome == "dispatch_to":
         if decision.handed_from:
             return f"It continues thread {titled}, handed over from {name(decision.handed_from)} to {agent}; {by}."
@@ -177,6 +191,9 @@ def _where(decision: Decision) -> str:
 
 def _by(decision: Decision) -> str:
     model = name(decision.attempts[-1].model) if decision.attempts else "no model"
+    if decision.by == "user":
+        none = decision.asked == "none"
+        return "the user, when asked, meant none of the choices" if none else "the user, when asked, said so"
     if decision.by == "dispatch":
         return f"{name(decision.gate)} dispatched it" if decision.gate else "it was dispatched"
     if decision.by == "joined":
@@ -205,6 +222,7 @@ def _outcome(decision: Decision, followed: Followed, accepted_at: int, steps: li
             "error": "It ended as an error; nobody answers it.",
             "human": "It waits for a person; no agent answers it.",
             "cancelled": "It was called off; nobody answers it.",
+            "answer": f"`fleet why {name(decision.answer_to)}` tells what followed.",
         }
         return _ENDS[decision.outcome], said[decision.outcome]
     started, ended = followed.started, followed.ended

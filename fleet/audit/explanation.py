@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fleet.audit.asked import Asked
 from fleet.audit.labels import Label, right
 from fleet.clock import iso
 from fleet.ledger.events import Attempt, Decision, MessageAccepted, ModelAnswered
@@ -13,7 +14,19 @@ from fleet.ledger.events import Attempt, Decision, MessageAccepted, ModelAnswere
 __all__ = ["NOTHING", "Explanation", "Shown", "State", "Step", "Totals"]
 
 State = Literal[
-    "inbox", "routed", "working", "answered", "blocked", "failed", "dead", "dropped", "error", "human", "cancelled"
+    "inbox",
+    "asked",
+    "routed",
+    "working",
+    "answered",
+    "answer",
+    "blocked",
+    "failed",
+    "dead",
+    "dropped",
+    "error",
+    "human",
+    "cancelled",
 ]
 
 
@@ -90,6 +103,7 @@ class Explanation:
 
     `where` says in a sentence where it went, `outcome` what came of it; `action` is the call that decided, `rules`
     what the prompt says to decide by; `labels` is what people said would have been right, the last one counting;
+    `asked` is what the user was asked about it;
     `steps` is the timeline; `routing` and `answering` are the costs of the two, `handed_on` that of the tasks which the
     turn handed to other agents, by `handed_models`; `turn` is the turn of
     `decision.job_id` that answers it; `notes` name what the record should hold and does not.
@@ -117,12 +131,14 @@ class Explanation:
     notes: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
+    asked: Asked | None = None
 
     @property
     def action(self) -> str:
         """The router's call as it is written, "" where no model's answer decided."""
         decision = self.decision
-        if decision is None or not decision.attempts or decision.attempts[-1].verdict != "ok":
+        routed = decision is not None and decision.by != "user" and bool(decision.attempts)
+        if decision is None or not routed or decision.attempts[-1].verdict != "ok":
             return ""
         from fleet.sandbox import DispatchTo, StartNewThread  # the grammar, which a list does without
 
@@ -164,6 +180,7 @@ class Explanation:
                 }
                 for each in self.labels
             ],
+            "asked": self.asked.as_dict() if self.asked is not None else None,
             "decision": self._decision(),
             "turn": self.turn,
             "result": self.result,
@@ -207,6 +224,9 @@ class Explanation:
             "reason": decision.reason,
             "gate": decision.gate,
             "gate_reason": decision.gate_reason,
+            "asked": decision.asked,
+            "answered_by": decision.answered_by,
+            "answer_to": decision.answer_to,
             "fallback": decision.fallback,
             "fallback_reason": decision.fallback_reason,
             "joined": decision.joined,

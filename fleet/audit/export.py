@@ -28,7 +28,7 @@ COLUMNS = (
     "language", "default_example_id", "reason", "gate_reason", "fallback", "fallback_reason", "candidates", "answers",
     "verdicts", "model", "prompt_name", "prompt_hash", "transcript_hash", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "cost_usd", *(f"{stage}_us" for stage in _STAGES), "code_version",
-    "text", "joined",
+    "text", "joined", "asked", "answered_by", "answer_to",
 )  # fmt: skip
 
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r")

@@ -44,8 +44,11 @@ def letter_step(stored: Stored) -> Step:
     return Step(stored.at, stored.seq, event.TYPE, None, data, trouble)
 
 
-def standing(accepted: MessageAccepted, letters: Sequence[Stored]) -> tuple[State, str, str]:
-    """Where a message stands that is not decided: the state, where it went, what came of it."""
+def standing(accepted: MessageAccepted, letters: Sequence[Stored], until: int = 0) -> tuple[State, str, str]:
+    """Where a message stands that is not decided: the state, where it went, what came of it.
+
+    `until` is when the question about it expires, 0 if nobody is asked.
+    """
     last = letters[-1].event if letters else None
     if isinstance(last, MessageDropped):
         why = f": {inert(last.reason, _SAID)}" if last.reason else ""
@@ -57,6 +60,9 @@ def standing(accepted: MessageAccepted, letters: Sequence[Stored]) -> tuple[Stat
             f"To the dead letters: routing it failed in {times}, with {inert(last.error, _SAID)}.",
             f"Nobody answers it, unless `fleet inbox retry {name(accepted.message_id)}` puts it back.",
         )
+    if until:
+        where = f"Nowhere yet: its user is asked where it belongs, and may answer until {iso(until)}."
+        return "asked", where, "Nothing has followed yet."
     waits = "it is accepted and waits in the inbox"
     if isinstance(last, MessageFailed):
         where = f"Nowhere yet: routing it failed with {inert(last.error, _SAID)}, and it is tried again."

@@ -13,13 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet.audit.asked import Asked
 from fleet.audit.explanation import Explanation, Shown, Totals
 from fleet.audit.inert import inert, inert_json, name, visible
 from fleet.audit.labels import Label
 from fleet.audit.steps_page import timeline_table
 from fleet.audit.wording import ago, duration, tokens
 from fleet.clock import iso
-from fleet.ledger.events import Attempt, Decision
+from fleet.ledger.events import Attempt, Choice, Decision
 from fleet.llm.prices import known
 
 __all__ = ["render"]
@@ -56,6 +57,8 @@ def render(explanation: Explanation) -> RenderableType:
     ]
     if explanation.labels:
         parts += [_heading("What would have been right, as people said"), _labels(explanation)]
+    if explanation.asked is not None:
+        parts += [_heading("What the user was asked"), _asked(explanation.asked)]
     if decision is not None:
         parts += _reasons(decision)
         parts += _choices(explanation, decision)
@@ -144,6 +147,32 @@ def _candidate(each: Shown, decided_at: int) -> Text:
         if not line.startswith(("agent:", "name:", "latest_activity:")):
             text.append("\n").append(_cut(visible(line)), "not bold dim")
     return text
+
+
+def _asked(asked: Asked) -> RenderableType:
+    """The numbered choices with their probabilities, and what the user said next."""
+    grid = _grid()
+    otherwise = f"a new thread with {name(asked.otherwise)}" if asked.otherwise else "a person"
+    rows = [(number, _choice(each), each.probability) for number, each in enumerate(asked.choices, 1)]
+    for number, where, probability in [*rows, (0, f"none of these: {otherwise}", 0.0)]:
+        chosen = asked.came == ("answered" if number else "none") and asked.chosen == number
+        text = Text(where, style="bold" if chosen else "").append(f", {probability:.2f}" if probability else "")
+        grid.add_row(Text(f"  {'→' if chosen else ' '} {number}"), text.append("  ← answered" if chosen else ""))
+    said = f"{inert(asked.answer, _TEXT)} in {name(asked.answered_by)}" if asked.answered_by else ""
+    came = {
+        "": f"not answered so far; it may be until {iso(asked.expires_at)}",
+        "gone": f"{said}: what that chose was gone by then",
+        "lapsed": f"{said}, which is none of it: the question lapsed",
+        "expired": f"nothing until {iso(asked.expires_at)}: the question expired",
+    }
+    grid.add_row(Text("    answer", style="dim"), Text(came.get(asked.came, said)))
+    return grid
+
+
+def _choice(choice: Choice) -> str:
+    if not choice.thread_id:
+        return f"a new thread with {name(choice.agent)}"
+    return f"{name(choice.thread_id)} of {name(choice.agent)}{f', {inert(choice.name)}' if choice.name else ''}"
 
 
 def _labels(explanation: Explanation) -> RenderableType:

@@ -25,7 +25,8 @@ KEPT = frozenset(
     message_id message_ids user thread_id job_id reply_id session_id call_id idempotency_key id key queue seq stream
     agent agents role kind type TYPE tool tools model by outcome action fallback verdict verdicts stop_reason result
     state language channel code_version chain hash transcript prompt prompt_name at accepted_at decided_at
-    latest_activity latest_activity_at definition path host parent subjobs
+    latest_activity latest_activity_at asked asked_at expires_at answered_by answer_to question_id otherwise
+    definition path host parent subjobs
     """.split()  # noqa: SIM905 - as a list it would fill pages
 )
 # Fields that applications, tools and models fill as they like: there, a field of any name may hold free text.

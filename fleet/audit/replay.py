@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.errors import ActionRejected, FleetError
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Attempt, Decision, MessageDecided
+from fleet.ledger.events import Attempt, Decision, MessageDecided, QuestionAsked
 from fleet.sandbox import DispatchTo, StartNewThread, parse_action
 
 __all__ = ["Replayed", "Reread", "replay"]
@@ -77,7 +77,7 @@ def _replayed(ledger: Ledger, stored: Stored, event: MessageDecided, whole: set[
         read = _read(each, decision)
         action = action or (None if isinstance(read, str) else read)
         answers.append(Reread(each.model, each.verdict, read if isinstance(read, str) else "ok"))
-    then, now = _recorded(decision, action), action.as_dict() if action else None
+    then, now = _recorded(_routed(ledger, stored, decision), action), action.as_dict() if action else None
     differences = [
         f"answer {number} of {each.model}: {each.then} then, {each.now} now"
         for number, each in enumerate(answers, 1)
@@ -108,6 +108,14 @@ def _read(attempt: Attempt, decision: Decision) -> DispatchTo | StartNewThread |
         )
     except ActionRejected as error:
         return error.code
+
+
+def _routed(ledger: Ledger, stored: Stored, decision: Decision) -> Decision:
+    """What the router had decided, where the user said otherwise when asked."""
+    if decision.by != "user":
+        return decision
+    asked = (each.event for each in ledger.read_stream(stored.stream))
+    return next((each.decision for each in asked if isinstance(each, QuestionAsked)), decision)
 
 
 def _recorded(decision: Decision, now: DispatchTo | StartNewThread | None) -> dict[str, Any] | None:

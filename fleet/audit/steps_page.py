@@ -41,6 +41,8 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         stages = ", ".join(f"{stage} {duration(us)}" for stage, us in data["latency_us"].items())
         by = f"with {name(data['joined'])}" if data["joined"] else f"by the {data['by']}"
         return "decided", f"{data['action']} {by}{f' ({stages})' if stages else ''}"
+    if step.kind == "question.asked":
+        return "user asked", f"{name(data['reply_id'])}, until {data['expires_at']}"
     if step.kind == "fleet.started":
         return "worker start", f"pid {data['pid']}, version {name(data['code_version'])}"
     if step.kind == "turn.started":

@@ -15,7 +15,7 @@ from fleet.ledger.events import Decision, MessageDecided
 __all__ = ["decision_line", "decision_table"]
 
 _TEXT = 40  # characters of a message, or of a thread's name
-_WHERE = {"drop": "dropped", "error": "error", "human": "a person", "cancelled": "called off"}
+_WHERE = {"drop": "dropped", "error": "error", "human": "a person", "cancelled": "called off", "answer": "an answer"}
 
 
 def decision_table(found: Iterable[Stored]) -> Table:

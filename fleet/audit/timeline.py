@@ -18,7 +18,7 @@ from fleet.clock import iso
 from fleet.ledger import events as ev
 from fleet.ledger.base import Ledger, Stored
 
-__all__ = ["Followed", "follow", "totals_of"]
+__all__ = ["Followed", "asked_steps", "follow", "totals_of"]
 
 _TURN = tuple(
     kind.TYPE
@@ -102,6 +102,23 @@ def follow(ledger: Ledger, accepted: Stored, decided: Stored, letters: Sequence[
         any(isinstance(each, ev.MessageDead) for each in latest),
         held_by(ledger, event.decision.thread_id),
     )
+
+
+def asked_steps(ledger: Ledger, stored: Stored) -> list[Step]:
+    """The question as a step of the timeline, and its way to the user."""
+    event = stored.event
+    if not isinstance(event, ev.QuestionAsked):
+        return []
+    data: dict[str, Any] = {"reply_id": event.question_id, "text": event.text, "expires_at": iso(event.expires_at)}
+    steps = [Step(stored.at, stored.seq, event.TYPE, None, data)]
+    last = stored
+    for each in ledger.read_stream(f"reply:{event.question_id}"):
+        if isinstance(each.event, (ev.ReplyDelivered, ev.ReplyFailed)):
+            steps.append(_delivered(each, each.event, last.at))
+        elif isinstance(each.event, ev.ReplyRetried):
+            steps.append(letter_step(each))
+        last = each
+    return steps
 
 
 def totals_of(calls: Iterable[ev.Attempt | ev.ModelAnswered]) -> Totals:

@@ -15,7 +15,7 @@ from fleet.audit.explain import explain
 from fleet.audit.page import render
 from fleet.cli.apps import app_for
 from fleet.cli.conversation import read_conversation, recent_threads
-from fleet.cli.exchange import decision_page, reply_page
+from fleet.cli.exchange import decision_page, question_page, reply_page
 from fleet.cli.lines import piped_lines, typed_lines
 from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
 from fleet.cli.page import print_page
@@ -23,7 +23,7 @@ from fleet.cli.threads import print_threads
 from fleet.cli.worker import models_line
 from fleet.errors import InputError
 from fleet.ledger.base import Stored
-from fleet.ledger.events import MessageDecided, TurnEnded
+from fleet.ledger.events import MessageDecided, QuestionAsked, TurnEnded
 from fleet.runtime.fleet import Fleet
 from fleet.runtime.intake import Message, check_message
 from fleet.settings import Settings
@@ -90,7 +90,7 @@ class _Talk:
             printing.cancel()
 
     def _hear(self, stored: Stored) -> None:
-        if stored.user == self._user and isinstance(stored.event, (MessageDecided, TurnEnded)):
+        if stored.user == self._user and isinstance(stored.event, (MessageDecided, QuestionAsked, TurnEnded)):
             self._heard.put_nowait(stored)
 
     async def _print_as_heard(self) -> None:
@@ -101,6 +101,8 @@ class _Talk:
         event = stored.event
         if isinstance(event, MessageDecided):
             print_page(decision_page(event.decision))
+        elif isinstance(event, QuestionAsked):
+            print_page(question_page(event))
         elif isinstance(event, TurnEnded):
             print_page(reply_page(event, read_conversation(self._ledger, event.thread_id).agent))
 

@@ -50,8 +50,9 @@ def dispatch() -> None:
 @dispatch.command()
 @click.option("--agent", "agents", multiple=True, metavar="ROLE", help="Who gets it [the thread's own agent].")
 @click.option(
-    "--mode", type=click.Choice(["queue", "workflow"]), default="queue", show_default=True,
-    help="workflow: through several agents, each one's result the next one's input.",
+    "--mode", type=click.Choice(["queue", "workflow", "ask_user"]), default="queue", show_default=True,
+    help="workflow: through several agents, each one's result the next one's input; ask_user: the user says which "
+    "of the plausible threads and agents it is for.",
 )  # fmt: skip
 @click.option("--user", required=True, help="Whose thread it is.")
 @click.option("--thread", default="", metavar="T", help="The thread that it continues, an id or its beginning.")
@@ -72,7 +73,8 @@ def create(
 ) -> None:  # fmt: skip
     """Dispatch AGENT to a user's thread, with TEXT as the message; print the dispatch's id once it is durable.
 
-    With --mode workflow --agent is given several times: the work goes through them in that order.
+    With --mode workflow --agent is given several times: the work goes through them in that order. With --mode ask_user
+    it may be given several times, and limits whom the user is asked about.
 
     TEXT may be left out; `-` reads standard input. A worker carries it out, now or when it starts. With --wait the exit
     code is 1 if it ends as anything but success or need_input.
@@ -80,8 +82,8 @@ def create(
     settings = load_settings(home)
     if text == "-":
         text = read_input(settings.max_message_bytes)
-    if handoff and mode == "workflow":
-        raise InputError("a workflow is no handoff; nothing was sent")
+    if handoff and mode != "queue":
+        raise InputError(f"the mode {mode} is no handoff; nothing was sent")
     asked = asked_for(
         agents, "handoff" if handoff else mode, thread_id=thread, new_thread=new_thread, name=name,
         by=by.strip() or who(),

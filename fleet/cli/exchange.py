@@ -7,9 +7,9 @@ from rich.text import Text
 
 from fleet.cli.pretty import data, indented, lines
 from fleet.ledger.base import Ledger
-from fleet.ledger.events import Decision, MessageDecided, TurnEnded
+from fleet.ledger.events import Decision, MessageDecided, QuestionAsked, TurnEnded
 
-__all__ = ["decided_of", "decision_page", "ended_of", "message_line", "reply_page"]
+__all__ = ["decided_of", "decision_page", "ended_of", "message_line", "question_page", "reply_page"]
 
 _WIDTH = 60  # columns of a thread's name
 
@@ -44,6 +44,8 @@ def decision_page(decision: Decision) -> RenderableType:
             where.append_text(Text.assemble(" with ", data(decision.agent, "cyan")))
         case "human":
             where = Text("nobody could place it: a person must decide", "yellow")
+        case "answer":
+            where = Text.assemble("answers the question about ", data(decision.answer_to, "cyan"))
         case other:
             where = Text(f"goes nowhere: {other}", "yellow")
     parts: list[RenderableType] = [indented(Text.assemble("→ ", where), 2)]
@@ -54,6 +56,11 @@ def decision_page(decision: Decision) -> RenderableType:
         why = data(f"fallback ({decision.fallback}): {decision.fallback_reason}", "yellow")
         parts.append(indented(why, 4))
     return Group(*parts)
+
+
+def question_page(asked: QuestionAsked) -> RenderableType:
+    """What the user is asked about a message."""
+    return Group(indented(Text("dispatcher:", "green"), 2), indented(lines(asked.text), 4))
 
 
 def reply_page(ended: TurnEnded, agent: str) -> RenderableType:

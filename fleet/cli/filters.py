@@ -13,7 +13,7 @@ from fleet.audit.find import read_time
 
 __all__ = ["filter_options"]
 
-_ACTIONS = ("dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled")
+_ACTIONS = ("dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled", "answer")
 
 _OPTIONS = (
     click.option("--user", default="", metavar="U", help="Of this user."),
@@ -21,6 +21,7 @@ _OPTIONS = (
     click.option("--action", type=click.Choice(_ACTIONS), help="With this action."),
     click.option("--verdict", default="", metavar="CODE", help="With this verdict on an answer; error: no answer."),
     click.option("--fallback", is_flag=True, help="Where a fallback decided."),
+    click.option("--asked", is_flag=True, help="Where the user was asked which thread or agent is meant."),
     click.option("--model", default="", metavar="M", help="Where this model was asked."),
     click.option("--prompt", default="", metavar="P", help="By this prompt: its file, or the beginning of its hash."),
     click.option("--text", default="", metavar="WORDS", help="With these words in the message or the thread's name."),
@@ -29,7 +30,7 @@ _OPTIONS = (
     click.option("--before", type=click.IntRange(min=1), metavar="SEQ", help="Decided before event SEQ."),
     click.option("--after", type=click.IntRange(min=0), metavar="SEQ", default=0, help="Decided after event SEQ."),
 )
-_NAMES = ("user", "agent", "fallback", "verdict", "model", "prompt", "text", "before", "after")
+_NAMES = ("user", "agent", "fallback", "asked", "verdict", "model", "prompt", "text", "before", "after")
 
 
 def filter_options(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.errors import GraphError
+from fleet.graph import questions
 from fleet.graph.living import LivingRoot
 from fleet.graph.persons import PERSONS
 from fleet.graph.recent import touch
@@ -107,6 +108,7 @@ def _forgotten(root: LivingRoot, stored: Stored, event: ev.UserForgotten) -> Non
 def _decided(root: LivingRoot, stored: Stored, event: ev.MessageDecided) -> None:
     decision = event.decision
     root.dispatcher.decided += 1
+    questions.settle(root, event)
     spent = round(1_000_000 * sum([each.cost_usd for each in decision.attempts]))
     if spent:
         tokens = sum(each.input_tokens + each.output_tokens + each.cache_read_tokens + each.cache_write_tokens
@@ -175,15 +177,16 @@ _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.MessageAccepted: _accepted,
     ev.DispatchRequested: _accepted,
     ev.MessageDecided: _decided,
+    ev.QuestionAsked: questions.ask,
     ev.ReplyDelivered: _nothing,
     ev.ReplyFailed: _nothing,
     ev.DecisionLabelled: _nothing,
     ev.UserForgotten: _forgotten,
     ev.Erased: _nothing,
     ev.MessageFailed: _nothing,
-    ev.MessageDead: _nothing,
+    ev.MessageDead: questions.close,
     ev.MessageRetried: _retried,
-    ev.MessageDropped: _nothing,
+    ev.MessageDropped: questions.close,
     ev.TurnFailed: _nothing,
     ev.ReplyRetried: _nothing,
     ev.StuckFound: _nothing,

@@ -53,6 +53,7 @@ class UserRecord(Record):
 
     `forgotten` is the seq of the event that said so last, 0 for most. `day` is the UTC day (days since 1970) of the
     last model call for them, `day_tokens` and `day_spent` (millionths of a US dollar) what they have used since.
+    `question` is "" or, as JSON, what they are being asked about (see graph/questions.py).
     """
 
     id: str
@@ -64,6 +65,7 @@ class UserRecord(Record):
     day: int = 0
     day_tokens: int = 0
     day_spent: int = 0
+    question: str = ""
 
 
 @dataclass(slots=True, eq=False)

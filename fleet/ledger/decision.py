@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Attempt", "Candidate", "DecidedBy", "Decision", "Outcome", "Record"]
+__all__ = ["Asked", "Attempt", "Candidate", "Choice", "DecidedBy", "Decision", "Outcome", "Record"]
 
-DecidedBy = Literal["model", "gate", "fallback", "dispatch", "policy", "joined"]
-Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled"]
+DecidedBy = Literal["model", "gate", "fallback", "dispatch", "policy", "joined", "user"]
+Outcome = Literal["dispatch_to", "start_new_thread", "drop", "error", "human", "cancelled", "answer"]
+Asked = Literal["", "answered", "none", "lapsed", "expired", "gone"]
 
 
 class Record(BaseModel):
@@ -25,6 +26,18 @@ class Candidate(Record):
     agent: str
     name: str = ""
     latest_activity_at: int = 0
+
+
+class Choice(Record):
+    """Where the user who is asked may send a message: on in a thread, or with "" to a new one of `agent`.
+
+    `probability` is how likely the router held it; 0: it did not say.
+    """
+
+    agent: str
+    thread_id: str = ""
+    name: str = ""
+    probability: float = 0.0
 
 
 class Attempt(Record):
@@ -63,6 +76,10 @@ class Decision(Record):
     one goes where it went. The first one's has the ids of those that it `covers`.
     With `handed_from` the thread was that agent's, and goes over to `agent`. `then` is the id that the next step of a
     workflow begins with, once the job's turn has ended well.
+    Where the user was asked, `asked` says what came of it: `answered` with a choice, with `none` of them, with a choice
+    that was `gone` by then, `lapsed` since the next message was about something else, `expired`; `answered_by` is the
+    user's next message. That message, if it was the answer, has the outcome `answer`, and in `answer_to` the id of the
+    one that it settled.
     """
 
     by: DecidedBy
@@ -82,6 +99,9 @@ class Decision(Record):
     gate: str = ""
     gate_reason: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
+    asked: Asked = ""
+    answered_by: str = ""
+    answer_to: str = ""
     fallback: Literal["", "router", "agent", "human"] = ""
     fallback_reason: str = ""
     candidates: tuple[Candidate, ...] = ()

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from fleet.errors import LedgerError
 from fleet.ledger.assignment import Assignment
-from fleet.ledger.decision import Attempt, Candidate, Decision, Record
+from fleet.ledger.decision import Attempt, Candidate, Choice, Decision, Record
 from fleet.ledger.event import Event, Queue
 from fleet.ledger.letter_events import (
     MessageDead,
@@ -38,6 +38,7 @@ from fleet.ledger.message_events import (
     MessageDecided,
 )
 from fleet.ledger.person_events import JobCancelled, PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
+from fleet.ledger.question_events import QuestionAsked
 from fleet.ledger.reminder_events import ReminderCancelled, ReminderFired, ReminderSet
 from fleet.ledger.turn_events import (
     AppEventRecorded,
@@ -57,13 +58,13 @@ from fleet.ledger.user_events import Erased, UserForgotten
 
 __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentPrewarmed", "AgentRetired", "AppEventRecorded", "Assignment",
-    "Attempt", "CallResolved", "Candidate", "ConfirmationAsked", "ConfirmationSettled", "Decision", "DecisionLabelled",
-    "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled", "JobHandedOver",
-    "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried",
-    "ModelAnswered", "PersonReplied", "ReminderCancelled", "ReminderFired", "ReminderSet", "ReplyDelivered",
-    "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "SubjobStarted", "ThreadReleased",
-    "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside",
-    "TurnStarted", "UserForgotten", "build_events", "read_event",
+    "Attempt", "CallResolved", "Candidate", "Choice", "ConfirmationAsked", "ConfirmationSettled", "Decision",
+    "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted", "JobCancelled",
+    "JobHandedOver", "MessageAccepted", "MessageDead", "MessageDecided", "MessageDropped", "MessageFailed",
+    "MessageRetried", "ModelAnswered", "PersonReplied", "QuestionAsked", "ReminderCancelled", "ReminderFired",
+    "ReminderSet", "ReplyDelivered", "ReplyFailed", "ReplyRetried", "RulesChanged", "StuckFound", "SubjobStarted",
+    "ThreadReleased", "ThreadTakenOver", "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult",
+    "TurnSetAside", "TurnStarted", "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -181,6 +182,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         MessageAccepted,
         DispatchRequested,
         MessageDecided,
+        QuestionAsked,
         DispatchCancelled,
         TurnStarted,
         JobHandedOver,
@@ -221,7 +223,7 @@ _UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 def build_events() -> None:
     """Have pydantic build every class's code now, for a process in which several threads would need it at once."""
-    kinds: tuple[type[Record], ...] = (Candidate, Attempt, Decision, Assignment, *EVENT_TYPES.values())
+    kinds: tuple[type[Record], ...] = (Candidate, Choice, Attempt, Decision, Assignment, *EVENT_TYPES.values())
     for kind in kinds:
         kind.model_rebuild()
 

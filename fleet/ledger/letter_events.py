@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fleet.ledger.event import Event, Queue
+from fleet.ledger.question_events import question_queues
 
 __all__ = [
     "MessageDead",
@@ -62,7 +63,7 @@ class MessageDead(Event):
         return (("dead", self.message_id),)
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
-        return (("inbox", self.message_id),)
+        return (("inbox", self.message_id), *question_queues(self.message_id))
 
 
 class MessageRetried(Event):
@@ -94,7 +95,7 @@ class MessageDropped(Event):
     reason: str = ""
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
-        return (("inbox", self.message_id), ("dead", self.message_id))
+        return (("inbox", self.message_id), ("dead", self.message_id), *question_queues(self.message_id))
 
 
 class ReplyRetried(Event):

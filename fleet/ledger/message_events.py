@@ -9,6 +9,7 @@ from pydantic import Field
 from fleet.ledger.assignment import Assignment
 from fleet.ledger.decision import Decision
 from fleet.ledger.event import Event, Queue
+from fleet.ledger.question_events import question_queues
 
 __all__ = ["DecisionLabelled", "DispatchCancelled", "DispatchRequested", "MessageAccepted", "MessageDecided"]
 
@@ -69,7 +70,9 @@ class MessageDecided(Event):
         return (("turns", self.message_id),) if self.decision.thread_id else ()
 
     def closes(self) -> tuple[tuple[Queue, str], ...]:
-        return (("inbox", self.message_id),)
+        settled: tuple[tuple[Queue, str], ...] = (("inbox", self.message_id),)
+        asked = self.decision.asked or self.decision.outcome == "cancelled"
+        return (*settled, *question_queues(self.message_id)) if asked else settled
 
 
 class DispatchCancelled(Event):

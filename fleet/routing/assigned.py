@@ -13,18 +13,20 @@ from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
 from fleet.routing.gates import keyed_thread
 
-__all__ = ["assigned"]
+__all__ = ["assigned", "plain"]
 
 
 def assigned(facts: Facts, asked: Assignment, catalog: Catalog, latency: dict[str, int], code_version: str) -> Decided:
     """The decision about a dispatch; an error on record where it names a thread or agent that cannot take it."""
     base: dict[str, Any] = {
-        "by": "dispatch", "gate": asked.by, "metadata": _plain(facts.message.metadata), "latency_us": latency,
+        "by": "dispatch", "gate": asked.by, "metadata": plain(facts.message.metadata), "latency_us": latency,
         "code_version": code_version, "then": asked.then(facts.message.id),
     }  # fmt: skip
     agent, known = asked.agent, facts.thread(asked.thread_id) if asked.thread_id else None
     trouble = ""
-    if asked.thread_id and known is None:
+    if asked.ask:
+        trouble = "where it belongs cannot be asked: this fleet has no routing model that says what is plausible"
+    elif asked.thread_id and known is None:
         trouble = f"the user has no thread {asked.thread_id!r}"
     elif asked.handoff and not (known is not None and agent):
         trouble = "to hand a thread over takes the thread and an agent"
@@ -57,10 +59,10 @@ def _newest(facts: Facts, agent: str) -> ThreadView | None:
     return next((each for each in facts.recent(RECENT_KEPT) if each.agent == agent), None)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON of untrusted texts as it is stored."""
     if isinstance(value, Untrusted):
         return value.raw
     if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {plain(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value

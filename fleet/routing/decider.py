@@ -17,11 +17,12 @@ from fleet.agents.catalog import Catalog
 from fleet.clock import from_us, to_us
 from fleet.errors import WarmupError
 from fleet.ledger.base import Blob
-from fleet.ledger.events import Attempt, Candidate, Decision
+from fleet.ledger.events import Attempt, Candidate, Decision, QuestionAsked
 from fleet.llm.base import Model
 from fleet.prompting.prompts import render_prompt
 from fleet.prompting.quote import Untrusted
 from fleet.prompting.views import MessageView, ThreadView, UserView
+from fleet.routing.asking import Asking
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts, agent_views, together
 from fleet.routing.policy import Policy
@@ -49,18 +50,22 @@ class Decider:
         self._catalog, self._router, self._fallback, self._settings = catalog, router, fallback, settings
         self._code_version = code_version
         self._policy = Policy(catalog, code_version)
-        self._settling = Settling(catalog, settings, code_version)
+        self._settling = Settling(catalog, settings, code_version, routed=router is not None)
+        self._asking = Asking(catalog, settings)
         self.rules = self._settling.rules
         self._system = render_prompt(catalog.dispatcher, catalog)
         self._prompt = Blob.of(self._system)
         self._sample = Blob.of(_sample(catalog, settings.candidates))
         self._calls = asyncio.Semaphore(settings.concurrency)
 
-    async def decide(self, facts: Facts, queue_us: int = 0, behind: Sequence[Facts] = ()) -> Decided:
+    async def decide(
+        self, facts: Facts, queue_us: int = 0, behind: Sequence[Facts] = (), *, ask: bool = False
+    ) -> Decided:
         """Decide where one message goes; `queue_us` is how long it has waited.
 
         `behind` are the facts of other messages of one burst with it: those that nothing would settle otherwise are
         decided by the same decision, and a model is shown their texts with its own, as one message.
+        With `ask` its user may have to say where it belongs: then the decision comes with a question.
         Never raises for what a gate, warmup or model did: the record says what happened, and the next rung decides.
         """
         latency: dict[str, int] = {"queue": queue_us} if queue_us else {}
@@ -69,11 +74,22 @@ class Decider:
             return limited
         settled = await self._settling.settle(limited, latency)
         covered = [each async for each in self._alike(limited, settled, behind, latency)] if behind else []
+        question = None
         if not isinstance(settled, Decided):
             limited = together(limited, covered)
             decided = await self._ask_models(limited, latency) if self._router else self._unasked(limited, latency)
             settled = decided if settled is None else settled.on(decided)
-        return replace(self._policy.counted(settled), covers=len(covered))
+            question = self._asking.question(limited, settled) if ask else None
+        counted = settled if question is not None else self._policy.counted(settled)
+        return replace(counted, covers=len(covered), question=question)
+
+    def answered(self, asked: QuestionAsked, number: int, answer_id: str, facts: Facts) -> Decided:
+        """The decision about a message whose user answered with choice `number`, in message `answer_id`."""
+        return self._policy.counted(self._asking.answered(asked, number, answer_id, facts))
+
+    def unanswered(self, asked: QuestionAsked, answer_id: str = "") -> Decided:
+        """The decision about a message whose user said nothing in time, or in `answer_id` something else."""
+        return self._policy.counted(self._asking.unanswered(asked, answer_id))
 
     async def _alike(
         self, first: Facts, settled: Decided | Passed | None, behind: Sequence[Facts], latency: dict[str, int]

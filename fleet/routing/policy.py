@@ -51,9 +51,10 @@ class Policy:
     def targets(self, facts: Facts) -> Facts | Decided:
         """What `limit` gives, without counting the message."""
         message = facts.message
-        if self._targets is None and not message.roles:
+        named = [roles for roles in (message.roles, message.dispatch.among if message.dispatch else ()) if roles]
+        if self._targets is None and not named:
             return facts
-        allowed: frozenset[str] | None = frozenset(message.roles) if message.roles else None
+        allowed: frozenset[str] | None = frozenset.intersection(*map(frozenset, named)) if named else None
         if self._targets is not None:
             try:
                 given = self._targets(message)

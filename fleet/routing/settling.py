@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.errors import ConfigError
 from fleet.ledger.events import Assignment, Decision
 from fleet.ledger.storable import storable
-from fleet.routing.assigned import assigned
+from fleet.routing.assigned import assigned, plain
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
 from fleet.routing.gates import DispatchAction, DispatchResult, Said, ask_gates, by_session, chain, keyed_thread
@@ -24,28 +25,30 @@ _NAME = 80  # characters of a key that a thread is named by
 
 @dataclass(frozen=True)
 class Passed:
-    """What the model's decision is to carry along: the key of the thread that it may start, and gates' failures."""
+    """What the model's decision is to carry along: the key of the thread that it may start, and gates' failures.
+
+    Of a dispatch whose user is to be asked, `gate` is who asked for it, and `metadata` what its job is given.
+    """
 
     thread_key: str = ""
     gate: str = ""
     trouble: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, decided: Decided) -> Decided:
         """The model's decision with it."""
-        decision = decided.decision
-        if self.trouble:
-            decision = decision.model_copy(update={"gate": self.gate, "gate_reason": self.trouble})
-        return replace(decided, decision=decision, thread_key=self.thread_key)
+        update: dict[str, Any] = {"gate": self.gate, "gate_reason": self.trouble, "metadata": dict(self.metadata)}
+        return replace(decided, decision=decided.decision.model_copy(update=update), thread_key=self.thread_key)
 
 
 class Settling:
-    """Decides what needs no model, for one application.
+    """Decides what needs no model, for one application; `routed` says whether there is a model for the rest.
 
     Raises, when built: ConfigError for a gate that is none, or an unknown value of the setting gate_failures.
     """
 
-    def __init__(self, catalog: Catalog, settings: Settings, code_version: str) -> None:
-        self._catalog, self._settings, self._code_version = catalog, settings, code_version
+    def __init__(self, catalog: Catalog, settings: Settings, code_version: str, *, routed: bool) -> None:
+        self._catalog, self._settings, self._code_version, self._routed = catalog, settings, code_version, routed
         app = catalog.app
         self._gates = None if app.gate is None else chain(app.gate)
         if settings.gate_failures not in ("stop", "pass"):
@@ -60,8 +63,11 @@ class Settling:
 
         Adds to `latency` what the gates took. Never raises for what a gate did.
         """
-        if facts.message.dispatch is not None:
-            return assigned(facts, facts.message.dispatch, self._catalog, latency, self._code_version)
+        dispatch = facts.message.dispatch
+        if dispatch is not None:
+            if dispatch.ask and self._routed:
+                return Passed(gate=dispatch.by, metadata=plain(facts.message.metadata))
+            return assigned(facts, dispatch, self._catalog, latency, self._code_version)
         if self.rules is not None and (rule := self.rules.match(facts.message)) is not None:
             return self._ruled(rule, facts, latency)
         if self._gates is None:

@@ -22,12 +22,13 @@ from fleet.ledger.events import (
     TurnEnded,
     TurnStarted,
 )
+from fleet.ledger.question_events import question_id
 from fleet.ledger.sqlite import BUSY_S
 from fleet.runtime.home import Home
 
 __all__ = ["ArchivedThreads", "archive"]
 
-_SETTLED = ("drop", "error")
+_SETTLED = ("drop", "error", "answer")
 _BY_JOB = (ConfirmationSettled, CallResolved, PersonReplied, ReminderSet, ReminderFired)
 
 
@@ -103,6 +104,8 @@ def _closed(ledger: Ledger, job: str, left: set[str]) -> list[str]:
         if isinstance(event, TurnStarted):
             ids.update(event.message_ids)
             streams += [f"message:{each}" for each in event.message_ids]
+            questions = (f"reply:{question_id(each)}" for each in event.message_ids)
+            streams += [each for each in questions if ledger.version(each)]
         elif isinstance(event, ConfirmationAsked):
             streams.append(f"confirm:{event.confirm_id}")
         elif isinstance(event, ReminderSet):

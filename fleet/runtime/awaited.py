@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Event, MessageDead, MessageDecided, MessageDropped, MessageRetried, TurnEnded
+from fleet.ledger.events import (
+    Event,
+    MessageDead,
+    MessageDecided,
+    MessageDropped,
+    MessageRetried,
+    QuestionAsked,
+    TurnEnded,
+)
 
 __all__ = ["awaited"]
 
@@ -18,20 +26,28 @@ def awaited(
 ) -> Iterator[asyncio.Future[str]]:
     """A future of the reply that ends the message's turn, "" if nothing is replied; it may be done already.
 
-    A message that was put back from the dead letters is waited for again.
+    A message that was put back from the dead letters is waited for again. If its user is asked about it, the question
+    is the reply; and of a message that answers a question the reply is that to the message it was asked about.
 
     `listeners` are told of every applied event; one more is among them until the block ends.
     """
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    wanted = message_id
+
     def listen(stored: Stored) -> None:
-        reply = _reply_in(stored.event, message_id)
+        nonlocal wanted
+        reply = _reply_in(stored.event, wanted)
+        if about := _settled_by(stored.event, wanted):
+            wanted, reply = about, _reply_on_record(ledger, about)
         if reply is not None and not done.done():
             done.set_result(reply)
 
     listeners.append(listen)
     try:
-        known = _reply_on_record(ledger, message_id)
+        decided = (each.event for each in ledger.read_stream(f"message:{message_id}"))
+        wanted = next(filter(None, (_settled_by(each, message_id) for each in decided)), message_id)
+        known = _reply_on_record(ledger, wanted)
         if known is not None and not done.done():
             done.set_result(known)
         yield done
@@ -43,12 +59,19 @@ def _reply_in(event: Event, message_id: str) -> str | None:
     """What an event says about a message's end: the reply, "" where there is none; None if it says nothing."""
     if isinstance(event, TurnEnded) and message_id in event.message_ids:
         return event.reply
+    if isinstance(event, QuestionAsked) and message_id in (event.message_id, *event.covers):
+        return event.text
     settled = (isinstance(event, MessageDecided) and not event.decision.thread_id) or (
         isinstance(event, MessageDead) and event.stage == "routing"
     )
     if (settled or isinstance(event, MessageDropped)) and getattr(event, "message_id", "") == message_id:
         return ""
     return None
+
+
+def _settled_by(event: Event, message_id: str) -> str:
+    """The message whose question this one has answered, if the event says so."""
+    return event.decision.answer_to if isinstance(event, MessageDecided) and event.message_id == message_id else ""
 
 
 def _reply_on_record(ledger: Ledger, message_id: str) -> str | None:
@@ -58,9 +81,7 @@ def _reply_on_record(ledger: Ledger, message_id: str) -> str | None:
     found += [step for job_id in jobs if job_id for step in ledger.read_stream(f"job:{job_id}")]
     reply: str | None = None
     for stored in sorted(found, key=lambda each: each.seq):
-        if isinstance(stored.event, MessageRetried):
-            reply = None
-        else:
-            said = _reply_in(stored.event, message_id)
-            reply = reply if said is None else said
+        said = _reply_in(stored.event, message_id)
+        begins = isinstance(stored.event, (MessageRetried, MessageDecided))
+        reply = said if begins or said is not None else reply
     return reply

@@ -18,6 +18,7 @@ from fleet.ledger.events import (
     MessageDecided,
     MessageDropped,
     MessageRetried,
+    QuestionAsked,
     TurnEnded,
     TurnStarted,
 )
@@ -27,9 +28,9 @@ from fleet.runtime.steps import call_off
 __all__ = ["Dispatch", "DispatchState", "again", "cancel_now", "dispatches", "find_dispatch"]
 
 DispatchState = Literal[
-    "requested", "scheduled", "running", "success", "blocked", "need_input", "failed", "cancelled", "error"
+    "requested", "asked", "scheduled", "running", "success", "blocked", "need_input", "failed", "cancelled", "error"
 ]
-_OPEN = ("requested", "scheduled", "running")
+_OPEN = ("requested", "asked", "scheduled", "running")
 _TRY_AGAIN = ("blocked", "failed", "cancelled", "error")
 
 
@@ -37,8 +38,9 @@ _TRY_AGAIN = ("blocked", "failed", "cancelled", "error")
 class Dispatch:
     """One dispatch and how far it has come. Times are microseconds since 1970 UTC, 0 for what has not happened.
 
-    `state` is requested (nothing decided yet), scheduled (in its thread's line), running, or one of the ends: a turn's
-    result, cancelled, or error (it could not be assigned). `reason` says why it ended so.
+    `state` is requested (nothing decided yet), asked (its user says where it goes), scheduled (in its thread's line),
+    running, or one of the ends: a turn's result, cancelled, or error (it could not be assigned). `reason` says why it
+    ended so.
     With a `workflow` (its roles) `steps` are its steps so far, each the dispatch that it is, and state, reason, agent,
     thread, job and reply are the newest one's.
     """
@@ -151,7 +153,7 @@ def again(ledger: Ledger, dispatch_id: str, *, by: str) -> Message:
         left = found.workflow[len(found.steps) - 1 :]
         where = {"agent": left[0], "workflow": left}
     elif found.thread_id:
-        where = {"thread_id": found.thread_id, "new_thread": False, "key": ""}
+        where = {"thread_id": found.thread_id, "new_thread": False, "key": "", "ask": False, "among": ()}
     return Message(
         asked.user,
         found.steps[-1].text if found.steps else asked.text,
@@ -226,6 +228,8 @@ def _one(ledger: Ledger, stream: list[Stored]) -> Dispatch:
         event = stored.event
         if isinstance(event, MessageDecided):
             fields |= _decided(ledger, stored, event, off, then)
+        elif isinstance(event, QuestionAsked):
+            fields |= {"state": "asked", "reason": "its user is asked where it belongs"}
         elif isinstance(event, MessageDead):
             fields |= {"state": "failed", "reason": event.error, "ended_at": stored.at}
         elif isinstance(event, MessageDropped):
@@ -239,10 +243,13 @@ def _one(ledger: Ledger, stream: list[Stored]) -> Dispatch:
 def _decided(ledger: Ledger, stored: Stored, event: MessageDecided, off: str, then: str) -> dict[str, Any]:
     """What the decision, and the turn that followed it, make of a dispatch."""
     decision = event.decision
-    fields: dict[str, Any] = {"decided_at": stored.at}
+    fields: dict[str, Any] = {"decided_at": stored.at, "reason": ""}
     if not decision.thread_id:
         state = decision.outcome if decision.outcome in ("cancelled", "error") else "error"
-        return fields | {"state": state, "reason": decision.gate_reason, "ended_at": stored.at}
+        why = decision.gate_reason or decision.fallback_reason
+        if decision.asked == "none":
+            why = "its user meant none of the choices, and there is no other agent for it"
+        return fields | {"state": state, "reason": why, "ended_at": stored.at}
     fields |= {
         "state": "scheduled", "agent": decision.agent, "thread_id": decision.thread_id, "job_id": decision.job_id,
         "name": decision.name,

@@ -233,13 +233,14 @@ class Fleet:
         metadata: Mapping[str, Any] | None = None,
         id: str = "",  # noqa: A002 - the message's own
         by: str = "application",
-        mode: Literal["queue", "sync", "handoff", "workflow"] = "queue",
+        mode: Literal["queue", "sync", "handoff", "workflow", "ask_user"] = "queue",
     ) -> Dispatch:
         """Assign work to `agent` for `user` without a routing model: `Assignment` says where it goes.
 
         `metadata` reaches the worker as `job.metadata`; the same `id` again changes nothing. Returns the dispatch once
         it is durable; with mode="sync" once it has ended; with "handoff" `thread` goes over to `agent`; "workflow" goes
-        through several agents, each one's result the next one's input, the last one's the user's reply.
+        through several agents, each one's result the next one's input, the last one's the user's reply; with "ask_user"
+        the user says which of the plausible threads and agents it is for.
         Raises: InputError for an agent that is not declared, or what intake refuses; InboxFullError; LedgerError.
         """
         asked = asked_for(agent, mode, thread_id=thread, new_thread=new_thread, name=name, by=by)

@@ -6,7 +6,6 @@ Each decision is recorded with the ack, in one transaction; that of a burst with
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,6 @@ from fleet.agents.catalog import Catalog
 from fleet.clock import now, now_us
 from fleet.errors import StaleWriteError
 from fleet.graph.living import LivingRoot
-from fleet.graph.records import ThreadRecord
 from fleet.ledger.base import Draft, Ledger, Stored
 from fleet.ledger.events import (
     Decision,
@@ -31,8 +29,10 @@ from fleet.routing.decider import Decider
 from fleet.routing.facts import Facts, ThreadViews, agent_views, facts_of
 from fleet.routing.rules import Rules
 from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
+from fleet.runtime.binding import bound, unbound
 from fleet.runtime.bursts import Bursts, settling
 from fleet.runtime.lanes import Lanes, Waiting, rank_of
+from fleet.runtime.questions import Questions
 from fleet.runtime.stretch import Stretches
 from fleet.settings import Settings
 
@@ -71,6 +71,7 @@ class Inbox:
         self._concurrency = 2 * settings.concurrency
         self._step_us = round(settings.priority_step_s * 1e6)
         self._lanes = Lanes(Bursts(settings))
+        self._questions = Questions(root, ledger, decider, self._lanes, settings)
         self._closings: dict[str, asyncio.TimerHandle] = {}  # users whose lane stands open
         self.closed = asyncio.Event()  # no lane stands open
         self.closed.set()
@@ -92,6 +93,7 @@ class Inbox:
         self.waiting.add(message.message_id)
         waiting = Waiting(message, stored.version, stored.at, due, rank_of(due, message.priority, self._step_us))
         self._attempts.resume(waiting, stored.seq)
+        waiting.version = max(waiting.version, self._questions.version(message))
         self._lanes.put(waiting)
         if due > stored.at:
             self._wait_for_the_next()
@@ -102,12 +104,15 @@ class Inbox:
         """A message is routed, to this thread if to any, or went to the dead letters."""
         self.waiting.discard(message_id)
         self._threads.forget(thread_id)
+        self._questions.forget(message_id)
 
     def drop(self, user: str, message_id: str) -> None:
         """Somebody dropped a message."""
         self.waiting.discard(message_id)
+        self._questions.forget(message_id)
         self._lanes.drop(user, message_id)
         self._tend(user)
+        self._pump()
 
     def touched(self, thread_id: str) -> None:
         """An event has changed a thread."""
@@ -118,8 +123,8 @@ class Inbox:
         return message_id in self.waiting
 
     def delays(self, message_id: str) -> bool:
-        """Whether a message waits for its time."""
-        return message_id in self._lanes.delayed
+        """Whether a message waits for its time, or for what its user answers about it."""
+        return message_id in self._lanes.delayed or self._questions.knows(message_id)
 
     @property
     def quiet(self) -> bool:
@@ -136,7 +141,7 @@ class Inbox:
         self.closed.set()
 
     def _wait_for_the_next(self) -> None:
-        """Wake up when the next delayed message is due."""
+        """Wake up when the next delayed message is due, or the next question expires."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -184,11 +189,16 @@ class Inbox:
         try:
             while not self._draining and (waiting := self._lanes.take()) is not None:
                 pause = None if waiting.settled else await self._route(waiting)
-                if pause is None:
+                if pause is not None:
+                    self._later(pause, partial(self._again, waiting))
+                elif not self._questions.is_open(waiting.message):
                     self._lanes.done(waiting)
                     self._tend(waiting.message.user)
+                elif self._questions.waits(waiting):
+                    self._lanes.hold(waiting, self._questions.expires_at(waiting.message))
+                    self._wait_for_the_next()
                 else:
-                    self._later(pause, partial(self._again, waiting))
+                    self._lanes.again(waiting)
         finally:
             self._slots -= 1
 
@@ -197,16 +207,26 @@ class Inbox:
         self._pump()
 
     async def _route(self, waiting: Waiting) -> float | None:
-        """Decide about a message and those of its burst, and record it. Seconds to pause if it is tried again."""
-        message, behind = waiting.message, self._lanes.behind(waiting)
+        """Decide about a message and those of its burst, and record it, or a question to its user.
+
+        Seconds to pause if it is tried again.
+        """
+        message, behind = waiting.message, tuple(self._lanes.behind(waiting))
         try:
             try:
                 with self._stretches.of("inbox", message.message_id):
-                    decided, decision = await self._decide_twice(waiting, behind)
-                covered = behind[: decided.covers]
+                    found = await self._found(waiting, behind)
+                if found is None:
+                    return None
+                decided, decision, covered = found
+                if decided.question is not None:
+                    await self._write(self._questions.draft([waiting, *covered], decided, decided.question))
+                    waiting.version += 1
+                    return None
                 if self._decider.rules is not None:
                     text = "\n".join(each.message.text for each in (waiting, *covered))
                     await self._by_rules(message.model_copy(update={"text": text}), decided, self._decider.rules)
+                behind = tuple(covered)
                 await self._write(settling([waiting, *covered], decision, decided.blobs))
                 for each in covered:
                     each.settled = True
@@ -250,53 +270,48 @@ class Inbox:
             for each in since
         )
 
-    async def _decide_twice(self, waiting: Waiting, behind: Sequence[Waiting]) -> tuple[Decided, Decision]:
+    async def _found(
+        self, waiting: Waiting, behind: Sequence[Waiting]
+    ) -> tuple[Decided, Decision, Sequence[Waiting]] | None:
+        """The decision, or one with a question, and those `behind` that it covers; None while the user is asked."""
+        message, questions = waiting.message, self._questions
+        if (answer := questions.answer(message)) is not None:
+            return Decided(answer), answer, ()
+        if not questions.is_open(message):
+            decided, decision = await self._decide_twice(waiting, behind, ask=questions.may_ask(waiting))
+            return decided, decision, behind[: decided.covers]
+        settled = questions.settled(waiting, self._facts(message))
+        if settled is None:
+            return None
+        covered = questions.covered(waiting)
+        if (ready := self._bind(settled, message)) is not None:
+            return settled, ready, covered
+        said = settled.decision
+        decided, decision = await self._decide_twice(waiting, covered, ask=False)
+        asked = "gone" if said.asked == "answered" else said.asked
+        decision = decision.model_copy(update={"asked": asked, "answered_by": said.answered_by})
+        return decided, decision, covered[: decided.covers]
+
+    async def _decide_twice(
+        self, waiting: Waiting, behind: Sequence[Waiting], *, ask: bool
+    ) -> tuple[Decided, Decision]:
         """The decision; if the chosen thread went away while the model thought, it is asked once more."""
         for _ in range(2):
-            decided, decision = await self._decide(waiting, behind)
+            decided, decision = await self._decide(waiting, behind, ask=ask)
             if decision is not None:
                 return decided, decision
-        return decided, decided.decision.model_copy(
-            update={
-                "by": "fallback",
-                "outcome": "human",
-                "fallback": "human",
-                "fallback_reason": f"thread {decided.decision.thread_id} was gone when the decision was applied",
-                "thread_id": "",
-                "thread_index": None,
-            }
-        )
+        return decided, unbound(decided.decision)
 
-    async def _decide(self, waiting: Waiting, behind: Sequence[Waiting]) -> tuple[Decided, Decision | None]:
-        facts = self._facts(waiting.message)
-        queue_us = max(0, now_us() - waiting.due)
-        decided = await self._decider.decide(facts, queue_us, [self._facts(each.message) for each in behind])
+    async def _decide(
+        self, waiting: Waiting, behind: Sequence[Waiting], *, ask: bool
+    ) -> tuple[Decided, Decision | None]:
+        facts, queue_us = self._facts(waiting.message), max(0, now_us() - waiting.due)
+        decided = await self._decider.decide(facts, queue_us, [self._facts(each.message) for each in behind], ask=ask)
         return decided, self._bind(decided, waiting.message)
 
     def _facts(self, message: MessageAccepted) -> Facts:
-        return facts_of(
-            self._root,
-            self._threads,
-            message,
-            self._views,
-            now(),
-            self._catalog.app.preferred_language_for,
-            self._catalog.roles,
-        )
-
-    def _declared(self, thread: ThreadRecord, decision: Decision) -> bool:
-        """Whether the thread's agent, or the one that it is handed to, is there to answer."""
-        return (decision.agent if decision.handed_from else thread.agent) in self._catalog.roles
+        languages = self._catalog.app.preferred_language_for
+        return facts_of(self._root, self._threads, message, self._views, now(), languages, self._catalog.roles)
 
     def _bind(self, decided: Decided, message: MessageAccepted) -> Decision | None:
-        """The decision with its ids; None if the thread that was printed cannot take the message any more."""
-        decision = decided.decision
-        if decision.outcome == "dispatch_to":
-            thread = self._root.threads.get(decision.thread_id)
-            if thread is None or thread.user != message.user or not self._declared(thread, decision):
-                return None
-            return decision.model_copy(update={"job_id": thread.job})
-        if decision.outcome != "start_new_thread":
-            return decision
-        name = decided.thread_key or hashlib.sha256(message.message_id.encode()).hexdigest()[:16]
-        return decision.model_copy(update={"thread_id": f"thr_{name}", "job_id": f"job_{name}"})
+        return bound(self._root, self._catalog.roles, decided, message)

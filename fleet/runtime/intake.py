@@ -168,7 +168,7 @@ def _draft(message: Message, max_bytes: int) -> Draft:
     text, user = message.text, message.sender
     if not isinstance(text, str):
         raise InputError(f"a message's text is a str, not {type(text).__name__}; nothing was sent")
-    if not text.strip() and message.dispatch is None:
+    if not text.strip() and (message.dispatch is None or message.dispatch.ask):
         raise InputError("the message is empty; nothing was sent")
     try:
         size = len(text.encode())
@@ -208,13 +208,17 @@ def _draft(message: Message, max_bytes: int) -> Draft:
 def _assignment(given: Assignment) -> Assignment:
     """The assignment, checked. Raises: InputError."""
     for what, value in (
-        *(("role", role) for role in (given.agent, *given.workflow)), ("thread", given.thread_id),
+        *(("role", role) for role in (given.agent, *given.workflow, *given.among)), ("thread", given.thread_id),
         ("name", given.name), ("dispatch's author", given.by),
     ):  # fmt: skip
         if not _is_line(value):
             raise InputError(f"a {what} is 0 to {_MAX_ID} printable characters; nothing was sent")
     if given.new_thread and given.thread_id:
         raise InputError("a dispatch goes to a thread or to a new one, not both; nothing was sent")
+    if given.ask:
+        if given.thread_id or given.new_thread or given.name or given.handoff:
+            raise InputError("a dispatch whose user is asked names no thread; nothing was sent")
+        return given
     if given.workflow and (given.thread_id or given.handoff or given.agent != given.workflow[0]):
         raise InputError("a workflow begins with its first agent, in a new thread; nothing was sent")
     if given.handoff and not (given.agent and given.thread_id):

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 from fleet.clock import now_us
 from fleet.ledger.events import MessageAccepted
@@ -124,6 +125,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._ready = Ranking()  # users whose first message may be taken
         self._later: list[tuple[int, int, Waiting]] = []
+        self._held: list[tuple[int, int, Waiting]] = []
         self.delayed: set[str] = set()  # the ids of the messages whose time has not come
         self._count = count()
 
@@ -137,16 +139,21 @@ class Lanes:
             self._join(waiting)
 
     def release(self, now_us: int) -> None:
-        """Let what is due by now join its lane."""
+        """Let what is due by now join its lane, and what was held until now be taken again."""
         while self._later and self._later[0][0] <= now_us:
             waiting = heapq.heappop(self._later)[2]
             self.delayed.discard(waiting.message.message_id)
             self._join(waiting)
+        while self._held and self._held[0][0] <= now_us:
+            waiting = heapq.heappop(self._held)[2]
+            lane = self._lanes.get(waiting.message.user)
+            if lane is not None and not lane.taken and lane.waiting[0] is waiting:  # else it is settled by now
+                self._stand(waiting.message.user, lane)
 
     @property
     def next_due(self) -> int | None:
-        """When the next delayed message may be routed; None if none is delayed."""
-        return self._later[0][0] if self._later else None
+        """When something delayed or held may be taken next; None if there is nothing of that kind."""
+        return min((each[0][0] for each in (self._later, self._held) if each), default=None)
 
     @property
     def ready(self) -> int:
@@ -188,6 +195,16 @@ class Lanes:
         lane = self._lanes[user]
         lane.taken = False
         self._ready.put(user, lane.rank)
+
+    def hold(self, waiting: Waiting, until: int) -> None:
+        """The message that was taken is not settled: it may be taken again once another joins its lane, or `until`."""
+        self._lanes[waiting.message.user].taken = False
+        heapq.heappush(self._held, (until, next(self._count), waiting))
+
+    def after(self, waiting: Waiting) -> Iterator[Waiting]:
+        """What stands behind the first message of a lane and is not settled, in order."""
+        line = islice(self._lanes[waiting.message.user].waiting, 1, None)
+        return (each for each in line if not each.settled)
 
     def drop(self, user: str, message_id: str) -> None:
         """Take a message out that is settled otherwise; one that is taken just now is marked, and stays."""

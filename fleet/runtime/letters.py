@@ -22,10 +22,12 @@ from fleet.ledger.events import (
     MessageDropped,
     MessageFailed,
     MessageRetried,
+    QuestionAsked,
     ReplyFailed,
     ReplyRetried,
     TurnEnded,
 )
+from fleet.ledger.question_events import asked_about
 
 __all__ = [
     "InboxEntry", "OutboxEntry", "dead_letters", "drop_message", "inbox_entries", "outbox_entries", "retry_message",
@@ -40,13 +42,14 @@ _PAGE = 500  # entries of a queue read at a time
 class InboxEntry:
     """A message that waits to be routed, or a dead letter. Times are microseconds since 1970 UTC.
 
-    `since` is when it came into this state; `state` is waiting, delayed (not before `not_before`), failing (tried
-    `attempts` times in vain, and tried again) or dead; `stage` is where a dead letter failed, routing or turn.
+    `since` is when it came into this state; `state` is waiting, delayed (not before `not_before`), asked (its user says
+    where it goes), failing (tried `attempts` times in vain, and tried again) or dead; `stage` is where a dead letter
+    failed, routing or turn.
     """
 
     message_id: str
     user: str
-    state: Literal["waiting", "delayed", "failing", "dead"]
+    state: Literal["waiting", "delayed", "asked", "failing", "dead"]
     since: int
     text: str
     priority: int = 0
@@ -110,10 +113,12 @@ def inbox_entries(ledger: Ledger, now_us: int, *, user: str = "") -> Iterator[In
         last = stream[-1].event
         delayed = accepted.not_before > now_us
         failing = isinstance(last, MessageFailed)
+        asked = isinstance(last, QuestionAsked)
+        since = stream[-1].at if asked else next(each.at for each in reversed(stream) if each.seq <= entry.seq)
         yield InboxEntry(
-            entry.key, entry.user, "failing" if failing else "delayed" if delayed else "waiting",
-            next(each.at for each in reversed(stream) if each.seq <= entry.seq), accepted.text, accepted.priority,
-            accepted.not_before, "routing" if failing else "", last.attempt if isinstance(last, MessageFailed) else 0,
+            entry.key, entry.user, "failing" if failing else "asked" if asked else "delayed" if delayed else "waiting",
+            since, accepted.text, accepted.priority, accepted.not_before, "routing" if failing else "",
+            last.attempt if isinstance(last, MessageFailed) else 0,
             last.error if isinstance(last, MessageFailed) else "",
         )  # fmt: skip
 
@@ -136,15 +141,15 @@ def outbox_entries(ledger: Ledger, *, user: str = "", state: str = "") -> Iterat
     """The replies that are not delivered: those that wait, then those that failed, each the oldest first."""
     for entry in _entries(ledger, "outbox", user) if state in ("", "waiting") else ():
         since = _at(ledger, entry.seq)
-        ended = _turn_of(ledger, entry)
-        if ended is not None:
-            yield OutboxEntry(entry.key, entry.user, "waiting", since.at, ended.thread_id, text=ended.reply)
+        said = _said(ledger, entry)
+        if said is not None:
+            yield OutboxEntry(entry.key, entry.user, "waiting", since.at, said.thread_id, text=said.text)
     for entry in _entries(ledger, "undelivered", user) if state in ("", "failed") else ():
         failed = _at(ledger, entry.seq)
-        event, ended = failed.event, _turn_of(ledger, entry)
-        if isinstance(event, ReplyFailed) and ended is not None:
+        event, said = failed.event, _said(ledger, entry)
+        if isinstance(event, ReplyFailed) and said is not None:
             yield OutboxEntry(
-                entry.key, entry.user, "failed", failed.at, event.thread_id, event.attempts, event.error, ended.reply
+                entry.key, entry.user, "failed", failed.at, event.thread_id, event.attempts, event.error, said.text
             )
 
 
@@ -186,15 +191,17 @@ def retry_reply(ledger: Ledger, reply_id: str, *, by: str) -> ReplyRetried:
     while True:
         version = ledger.version(f"reply:{reply_id}")
         entry = ledger.pending_entry("undelivered", reply_id)
-        ended = _turn_of(ledger, entry) if entry is not None else None
-        if entry is None or ended is None:
+        said = _said(ledger, entry) if entry is not None else None
+        if entry is None or said is None:
             how = "there is no such reply"
             if ledger.pending_entry("outbox", reply_id) is not None:
                 how = "it waits in the outbox"
+            elif asked_about(reply_id):
+                how = "the question is settled"
             elif version:
                 how = "it was delivered"
             raise InputError(f"reply {reply_id} is none that failed: {how}; nothing was put back")
-        event = ReplyRetried(reply_id=reply_id, thread_id=ended.thread_id, job_id=ended.job_id, by=by)
+        event = ReplyRetried(reply_id=reply_id, thread_id=said.thread_id, job_id=said.job_id, by=by)
         try:
             ledger.append_now(Draft(f"reply:{reply_id}", version, (event,), entry.user))
         except StaleWriteError:  # somebody else was quicker; look again
@@ -256,9 +263,22 @@ def _at(ledger: Ledger, seq: int) -> Stored:
     return next(ledger.read(after=seq - 1, upto=seq))
 
 
-def _turn_of(ledger: Ledger, entry: Pending) -> TurnEnded | None:
-    """The end of the turn whose reply this is."""
+@dataclass(frozen=True)
+class _Said:
+    """A reply's words and where they come from; a question to a user has neither thread nor job."""
+
+    text: str
+    thread_id: str = ""
+    job_id: str = ""
+
+
+def _said(ledger: Ledger, entry: Pending) -> _Said | None:
+    """What the reply says: a question, or what the turn came to that ended with it."""
+    if asked := asked_about(entry.key):
+        stream = (each.event for each in ledger.read_stream(f"message:{asked}"))
+        return next((_Said(each.text) for each in stream if isinstance(each, QuestionAsked)), None)
     for stored in ledger.read(types=(TurnEnded.TYPE,), user=entry.user, before=entry.seq + 1, newest_first=True):
-        if isinstance(stored.event, TurnEnded) and stored.event.reply_id == entry.key:
-            return stored.event
+        event = stored.event
+        if isinstance(event, TurnEnded) and event.reply_id == entry.key:
+            return _Said(event.reply, event.thread_id, event.job_id)
     return None

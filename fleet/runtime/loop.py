@@ -28,6 +28,7 @@ from fleet.ledger.events import (
     MessageDropped,
     MessageRetried,
     PersonReplied,
+    QuestionAsked,
     ReminderCancelled,
     ReminderFired,
     ReminderSet,
@@ -38,6 +39,7 @@ from fleet.ledger.events import (
     TurnEnded,
     TurnSetAside,
 )
+from fleet.ledger.question_events import asked_about
 from fleet.runtime.attempts import Attempts
 from fleet.runtime.inbox import Inbox
 from fleet.runtime.lanes import rank_of
@@ -88,6 +90,7 @@ class Loop:
             self.inbox.put(stored, event, max(stored.at, event.not_before))
         elif isinstance(event, MessageDecided):
             self.inbox.settled(event.message_id, event.decision.thread_id)
+            self.outbox.withdraw(event.message_id)
             if event.decision.outcome == "cancelled":  # by another process
                 self.inbox.drop(event.user, event.message_id)
             if event.decision.job_id:
@@ -124,10 +127,14 @@ class Loop:
             self.inbox.offer()
             if self.turns is not None:
                 self.turns.paused(event.role, paused=event.paused)
+        elif isinstance(event, QuestionAsked):
+            self.outbox.ask(event, 0)
         elif isinstance(event, MessageDead):
             self.inbox.settled(event.message_id)
+            self.outbox.withdraw(event.message_id)
         elif isinstance(event, MessageDropped):
             self.inbox.drop(stored.user, event.message_id)
+            self.outbox.withdraw(event.message_id)
         elif isinstance(event, (ConfirmationSettled, CallResolved, PersonReplied, ThreadReleased)):
             self._wake(event.job_id, stored.at)
         elif isinstance(event, MessageRetried) and event.job_id:
@@ -138,9 +145,12 @@ class Loop:
             if isinstance(accepted, MessageAccepted):
                 self.inbox.put(stored, accepted, stored.at)
         elif isinstance(event, ReplyRetried):
-            for each in self._ledger.read_stream(f"job:{event.job_id}"):
+            said = f"message:{asked}" if (asked := asked_about(event.reply_id)) else f"job:{event.job_id}"
+            for each in self._ledger.read_stream(said):
                 if isinstance(each.event, TurnEnded) and each.event.reply_id == event.reply_id:
                     self.outbox.put(each.event, self._root.jobs[event.job_id].agent, stored.version)
+                elif isinstance(each.event, QuestionAsked):
+                    self.outbox.ask(each.event, stored.version)
 
     def begin(self, seqs: Sequence[int]) -> None:
         """Prewarm the agents, and set going what an earlier run has left in the queues: these events, in order."""

@@ -17,7 +17,8 @@ from fleet.agents.agent import DialogAgent
 from fleet.agents.app import App
 from fleet.errors import ConfigError
 from fleet.ledger.base import Draft
-from fleet.ledger.events import Event, ReplyDelivered, ReplyFailed, TurnEnded, TurnResult
+from fleet.ledger.events import Event, QuestionAsked, ReplyDelivered, ReplyFailed, TurnEnded, TurnResult
+from fleet.ledger.question_events import question_id
 from fleet.log import log
 from fleet.runtime.stretch import Stretches
 from fleet.settings import Settings
@@ -27,7 +28,10 @@ __all__ = ["Outbox", "Reply", "check_channels"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent tells a user. `reply_id` is the same for every try to deliver it."""
+    """What an agent tells a user, or with `agent` "dispatcher" what the user is asked about a message of theirs.
+
+    `reply_id` is the same for every try to deliver it; a question has no thread and no job.
+    """
 
     reply_id: str
     user: str
@@ -62,15 +66,28 @@ class Outbox:
         rest: Callable[[float], Awaitable[bool]],
         stretches: Stretches,
     ) -> None:
-        self._channels = check_channels(app) | _of_retired(app, kinds)
+        self._channels = check_channels(app) | _of_others(app, kinds)
         self._settings, self._write, self._spawn = settings, write, spawn
         self._rest, self._stretches = rest, stretches
         self._waiting: dict[str, deque[tuple[Reply, int]]] = {}
         self._known: set[str] = set()
+        self._withdrawn: set[str] = set()
 
     def put(self, ended: TurnEnded, agent: str, version: int) -> None:
         """Queue the reply of a turn for delivery; `version` is that of the reply's stream."""
         reply = Reply(ended.reply_id, ended.user, ended.thread_id, ended.job_id, agent, ended.reply, ended.result)
+        self._queue(reply, version)
+
+    def ask(self, asked: QuestionAsked, version: int) -> None:
+        """Queue a question to a user."""
+        self._queue(Reply(asked.question_id, asked.user, "", "", "dispatcher", asked.text, "need_input"), version)
+
+    def withdraw(self, message_id: str) -> None:
+        """The question about a message is settled: if it is not delivered yet, it need not be."""
+        if (name := question_id(message_id)) in self._known:
+            self._withdrawn.add(name)
+
+    def _queue(self, reply: Reply, version: int) -> None:
         self._known.add(reply.reply_id)
         line = self._waiting.get(reply.user)
         if line is not None:
@@ -84,7 +101,9 @@ class Outbox:
         while line:
             if not await self._deliver(*line[0]):
                 return
-            self._known.discard(line.popleft()[0].reply_id)
+            done = line.popleft()[0].reply_id
+            self._known.discard(done)
+            self._withdrawn.discard(done)
         del self._waiting[user]
 
     def knows(self, reply_id: str) -> bool:
@@ -97,6 +116,8 @@ class Outbox:
         outcome: Event = ReplyDelivered(reply_id=reply.reply_id, thread_id=reply.thread_id)
         pause = self._settings.delivery_backoff_s
         for attempt in range(1, self._settings.delivery_attempts + 1):
+            if reply.reply_id in self._withdrawn:
+                return True
             try:
                 taken = channel(reply) if channel else None
                 if inspect.isawaitable(taken):
@@ -132,16 +153,20 @@ def check_channels(app: App) -> dict[str, Channel]:
     return channels
 
 
-def _of_retired(app: App, kinds: Mapping[str, str]) -> dict[str, Channel]:
-    """The way out of roles that are declared no more: the default agent's, else that of the first that has one."""
+def _of_others(app: App, kinds: Mapping[str, str]) -> dict[str, Channel]:
+    """The way out of whoever has none of their own: the dispatcher with its questions, roles declared no more.
+
+    It is the default agent's, else that of the first that has one.
+    """
     roles = sorted(app.agents, key=lambda role: role != app.default_agent)
     talks = (each for each in map(app.agents.__getitem__, roles) if isinstance(each, DialogAgent))
     ways = {
         "dialog": next((each.send_message for each in talks if each.send_message), None),
         "supervised": app.on_result,
     }
-    gone = {role: ways[kind] for role, kind in kinds.items() if role not in app.agents}
-    return {role: _adapt(fn, role) for role, fn in gone.items() if fn is not None}
+    others = {role: ways[kind] for role, kind in kinds.items() if role not in app.agents}
+    others["dispatcher"] = ways["dialog"]
+    return {role: _adapt(fn, role) for role, fn in others.items() if fn is not None}
 
 
 def _adapt(fn: Callable[..., Any], role: str) -> Channel:

@@ -37,7 +37,7 @@ TRACED = (
     MessageDropped.TYPE, TurnSetAside.TYPE, SubjobStarted.TYPE,
 )  # fmt: skip
 _SETTLED = {"drop": "dispatch.completed", "cancelled": "dispatch.completed", "error": "dispatch.failed",
-            "human": "dispatch.taken_over"}  # fmt: skip
+            "human": "dispatch.taken_over", "answer": "dispatch.completed"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def traces_of(stored: Stored) -> tuple[Trace, ...]:
             taken = _trace("dispatch.taken_over", event.message_id, stored, over, **where)
             return (made, taken, scheduled) if decision.handed_from else (made, scheduled)
         why = decision.gate_reason or decision.fallback_reason
+        if decision.answer_to:
+            why = f"it answers what the user was asked about {decision.answer_to}"
         return made, _trace(_SETTLED[decision.outcome], event.message_id, stored, why)
     if isinstance(event, SubjobStarted):
         where = {"agent": event.agent, "thread_id": event.thread_id}

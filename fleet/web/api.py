@@ -122,7 +122,7 @@ class Api:
         if grant.operator:
             return web.json_response(whole, dumps=_dumps)
         decision = whole["decision"] and {key: whole["decision"][key] for key in _TOLD}
-        kept = ("message_id", "text", "accepted_at", "state", "where", "outcome", "result", "reply")
+        kept = ("message_id", "text", "accepted_at", "state", "where", "outcome", "result", "reply", "asked")
         return web.json_response({key: whole[key] for key in kept} | {"decision": decision}, dumps=_dumps)
 
     async def _create(self, request: web.Request) -> web.Response:

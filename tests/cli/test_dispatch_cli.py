@@ -63,9 +63,9 @@ def test_create_list_and_show(home):
     ("arguments", "why"),
     [
         ((), "a dispatch needs an agent, or a thread; nothing was sent"),
-        (("--agent", "a", "--agent", "b"), "several agents are for a workflow, mode workflow; nothing was sent"),
+        (("--agent", "a", "--agent", "b"), "several agents are for a workflow, mode workflow, or for mode ask_user"),
         (("--mode", "workflow"), "a workflow names its agents, in their order; nothing was sent"),
-        (("--mode", "workflow", "--agent", "a", "--handoff"), "a workflow is no handoff; nothing was sent"),
+        (("--mode", "workflow", "--agent", "a", "--handoff"), "the mode workflow is no handoff; nothing was sent"),
         (("--agent", "a", "--id", "w.step2"), "an id that ends in .stepN is of a workflow's step; nothing was sent"),
         (("--agent", "a", "--metadata", "{"), "--metadata is not JSON: "),
         (("--agent", "a", "--metadata", "[1]"), '--metadata is a JSON object such as {"order": 7}; nothing was sent'),

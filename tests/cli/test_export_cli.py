@@ -82,7 +82,7 @@ def test_columns_are_for_ever() -> None:
         "seq,message_id,user,decided_at,action,thread_id,job_id,agent,by,thread_index,name,language,"
         "default_example_id,reason,gate_reason,fallback,fallback_reason,candidates,answers,verdicts,model,prompt_name,"
         "prompt_hash,transcript_hash,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,cost_usd,"
-        "queue_us,gate_us,warmup_us,prompt_us,model_us,parse_us,code_version,text,joined"
+        "queue_us,gate_us,warmup_us,prompt_us,model_us,parse_us,code_version,text,joined,asked,answered_by,answer_to"
     )
 
 

@@ -348,7 +348,7 @@ async def test_the_audit_tells_of_a_burst_as_one_decision(tmp_path, capsys):
             ("m-1", "model", ""), ("m-2", "joined", "m-1"),
         ]  # fmt: skip
         assert ["m-1" in line for line in json_lines(ledger, decided_rows(ledger))] == [True, True]
-        assert "".join(csv_lines(ledger, decided_rows(ledger))).splitlines()[2].endswith(",where is my order?,m-1")
+        assert "".join(csv_lines(ledger, decided_rows(ledger))).splitlines()[2].endswith(",where is my order?,m-1,,,")
         again = list(replay(ledger, decided_rows(ledger)))
         assert [(each.message_id, each.asked, each.same) for each in again] == [
             ("m-1", True, True), ("m-2", False, True),

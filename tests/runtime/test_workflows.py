@@ -289,8 +289,8 @@ async def test_a_workflow_is_called_off_wherever_it_stands(tmp_path, monkeypatch
         (["draft", "nobody"], {}, "no agent 'nobody' is declared; there are draft, check, send"),
         (["draft"], {"thread": "thr_1"}, "a workflow begins with its first agent, in a new thread; nothing was sent"),
         (["draft"], {"id": "w.step2"}, r"an id that ends in \.stepN is of a workflow's step; nothing was sent"),
-        (["draft", "check"], {"mode": "queue"}, "several agents are for a workflow, mode workflow; nothing was sent"),
-        (["draft"], {"mode": "soon"}, "a dispatch's mode is queue, sync, handoff or workflow, not 'soon'; nothing"),
+        (["draft", "check"], {"mode": "queue"}, "several agents are for a workflow, mode workflow, or for mode ask"),
+        (["draft"], {"mode": "soon"}, "a dispatch's mode is queue, sync, handoff, workflow or ask_user, not 'soon'"),
     ],
 )
 async def test_what_is_no_workflow_is_refused(tmp_path, agents, given, why):

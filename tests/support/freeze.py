@@ -50,6 +50,7 @@ def write(ledger: SqliteLedger) -> None:
     _letters(told)
     _dispatch(told)
     _people(told)
+    _questions(told)
     told.append("rules", ev.RulesChanged(source="rules.toml", rules=("support line",), file=_PROMPT.hash))
     told.append("agent:helper", ev.AgentPaused(role="helper", paused=True, by="eva", reason="on leave"))
     told.append("agent:helper", ev.AgentPaused(role="helper", paused=False, by="eva"))
@@ -192,6 +193,25 @@ def _people(told: Story) -> None:
     handed = ev.JobHandedOver(job_id=known["job"], thread_id=thread, before="helper", agent="watcher")
     told.step(thread, handed)
     told.append(f"cancel:{known['job']}", ev.JobCancelled(**ids, by="eva", reason="done"), user="dan")
+
+
+def _questions(told: Story) -> None:
+    """A message whose user is asked where it belongs, and the answer."""
+    thread = told.start("fay", "My parcel is late")
+    unclear, answer = told.accept("fay", "and Friday?"), told.accept("fay", "1")
+    first = ev.Decision(by="model", outcome="start_new_thread", agent="helper", name="Friday", language="en")
+    asked = ev.QuestionAsked(
+        message_id=unclear, user="fay", question_id=f"ask_{unclear}", text="Which one do you mean?",
+        choices=(ev.Choice(agent="helper", thread_id=thread, name="Swap", probability=0.4), ev.Choice(agent="helper")),
+        otherwise="watcher", expires_at=1_900_000_000_000_000, decision=first, thread_key="k",
+    )  # fmt: skip
+    told.append(f"message:{unclear}", asked, user="fay")
+    settled = ev.Decision(
+        by="user", outcome="dispatch_to", thread_id=thread, job_id=thread.replace("thr", "job"), agent="helper",
+        asked="answered", answered_by=answer,
+    )  # fmt: skip
+    told.decide(unclear, settled, "fay", "and Friday?")
+    told.decide(answer, ev.Decision(by="user", outcome="answer", answer_to=unclear), "fay", "1")
 
 
 def shown(stored: Stored) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from support.commands import Running, call, refused
 from support.fleets import decisions, echo, open_fleet, scripted, start
+from support.unsure import QUESTION, route, two_desks, two_threads
 
 from fleet import App, DialogAgent, Message
 from fleet.errors import ConfigError
@@ -199,7 +200,7 @@ async def test_a_workflow_by_http(tmp_path):
         ("/v1/messages", b'{"text": "a\\ud800"}', "the message is not valid Unicode text; nothing was sent"),
         ("/v1/messages", b'{"text": "hi", "id": "a\\nb"}', "a message id is 1 to 128 printable characters"),
         ("/v1/dispatches", b'{"agent": "nobody"}', "no agent 'nobody' is declared; there are helper, billing"),
-        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "mode is queue, sync, handoff or workflow, not"),
+        ("/v1/dispatches", b'{"agent": "helper", "mode": "later"}', "mode is queue, sync, handoff, workflow or ask"),
         ("/v1/dispatches", b'{"agents": "helper"}', "agents is a list of roles, in the place of agent;"),
         ("/v1/dispatches", b'{"agents": ["helper", "billing"]}', "several agents are for a workflow, mode workflow"),
         ("/v1/dispatches", b"{}", "a dispatch needs an agent, or a thread; nothing was sent"),
@@ -303,3 +304,24 @@ def test_a_worker_serves_the_api_beside_its_work(tmp_path):
         assert worker.end() == 0
     why = json.loads(call("why", "--home", home, "--json", said["message_id"]).stdout)
     assert (why["user"], why["state"]) == ("ana", "answered")
+
+
+async def test_a_client_that_waits_is_given_the_question_and_may_answer_it(tmp_path):
+    desks = {"app": two_desks(), "router": route, "ask_below": 0.7}
+    ana = Grant("g", "ana")
+    async with served(tmp_path / "home", **desks) as (fleet, ask):
+        await two_threads(fleet)
+        body = {"text": "unclear", "id": "m", "wait": True}
+        assert (await ask("POST", "/v1/messages", body, grant=ana))[1]["reply"] == QUESTION
+        _, told = await ask("GET", "/v1/messages/m", grant=ana)
+        assert (told["state"], told["decision"], len(told["asked"]["choices"])) == ("asked", None, 4)
+        body = {"text": "2", "id": "a", "wait": True}
+        assert (await ask("POST", "/v1/messages", body, grant=ana))[1]["reply"] == "You said: unclear"
+        _, told = await ask("GET", "/v1/messages/a", grant=ana)
+        assert (told["state"], told["decision"]["action"]) == ("answer", "answer")
+        status, made = await ask("POST", "/v1/dispatches", {"text": "Call", "mode": "ask_user", "id": "d"}, grant=ana)
+        assert (status, made["state"]) == (202, "requested")
+        limited = Grant("h", "ana", roles=("helper",))
+        body = {"text": "Hi", "mode": "ask_user", "agent": "billing"}
+        status, said = await ask("POST", "/v1/dispatches", body, grant=limited)
+        assert (status, said["error"]["message"]) == (403, "this grant may not dispatch 'billing'; it may helper")
