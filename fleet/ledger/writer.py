@@ -134,21 +134,24 @@ class Writer:
 
     def _write(self, batch: Sequence[Prepared]) -> tuple[list[Outcome], list[Stored]]:
         """One transaction; whatever goes wrong in it becomes every draft's outcome."""
+        known = self.last_seq
         try:
             wait_for_turn(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._path, self._busy_s)
             if self.fence is not None:
                 check_fence(self._connection, self._path, self.fence)
             written = write_batch(self._connection, self._names, batch)
+            if written.changed:
+                self.last_seq = written.after  # before the commit: who sees that must see whose it is
             self._connection.execute("COMMIT" if written.changed else "ROLLBACK")
         except Exception as error:  # of whatever kind: the thread must live on, and nobody may wait for ever
             self._names.forget()
+            self.last_seq = known
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
             return [self._failure(error) for _ in batch], []
         if written.changed:
             self.commits += 1
-            known, self.last_seq = self.last_seq, written.after
             self._committed(known, written.before)
         return written.outcomes, written.events
 

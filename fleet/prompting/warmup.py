@@ -29,11 +29,15 @@ class Transcript:
     def print(self, *values: Any, sep: str | None = " ", end: str | None = "\n", file: IO[str] | None = None,
               flush: bool = False) -> None:  # fmt: skip
         """What `print` is in warmup code; output that names a file goes there instead."""
-        text = (" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end)
-        if file is None:
-            self._parts.append(text)
+        if len(values) == 1:  # most of all prints
+            text = str(values[0])
         else:
-            file.write(text)
+            text = (" " if sep is None else sep).join(map(str, values))
+        end = "\n" if end is None else end
+        if file is None:
+            self._parts += (text, end)
+        else:
+            file.write(text + end)
 
     @property
     def text(self) -> str:
