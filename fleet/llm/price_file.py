@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from fleet.errors import ConfigError
 from fleet.llm.prices import PRICES, Price
@@ -57,10 +58,17 @@ class _Row(_Rates):
     long_over: int = Field(0, ge=0)
 
 
+def _day(value: Any) -> str:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise PydanticCustomError("date", "Input should be a valid date, as in 2026-11-01") from None
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    as_of: date
+    as_of: Annotated[str, BeforeValidator(_day)]  # no `date`: a schema cannot be built of one while tests freeze time
     models: dict[str, _Row] = Field(min_length=1)
 
 
@@ -92,7 +100,7 @@ def read_prices(path: Path) -> PriceFile:
         if (row.long is None) != (row.long_over == 0):
             raise ConfigError(f"prices {path}: models.{name}: long and long_over go together")
         found[name.removeprefix("anthropic:")] = row.price(row.long.price() if row.long else None, row.long_over)
-    return PriceFile(table.as_of, found)
+    return PriceFile(date.fromisoformat(table.as_of), found)
 
 
 def use_prices(path: str) -> None:
