@@ -29,10 +29,8 @@ class Transcript:
     def print(self, *values: Any, sep: str | None = " ", end: str | None = "\n", file: IO[str] | None = None,
               flush: bool = False) -> None:  # fmt: skip
         """What `print` is in warmup code; output that names a file goes there instead."""
-        if len(values) == 1:  # most of all prints
-            text = str(values[0])
-        else:
-            text = (" " if sep is None else sep).join(map(str, values))
+        one = len(values) == 1  # as in most prints
+        text = str(values[0]) if one else (" " if sep is None else sep).join(map(str, values))
         end = "\n" if end is None else end
         if file is None:
             self._parts += (text, end)
