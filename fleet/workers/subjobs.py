@@ -157,4 +157,5 @@ def _block(catalog: Catalog, others: tuple[str, ...]) -> Mapping[str, Any]:
         part.pop("title", None)
     schema["properties"]["agent"]["enum"] = list(others)
     listed = (f"- {role}: {catalog.roles[role].description or 'No description'}" for role in others)
-    return {"name": DISPATCH_TOOL, "description": "\n".join((_ABOUT, *listed)), "input_schema": schema}
+    text = "\n".join((_ABOUT, *listed, "Effect: read."))  # what the other does is guarded where it does it
+    return {"name": DISPATCH_TOOL, "description": text, "input_schema": schema}
