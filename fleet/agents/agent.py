@@ -103,13 +103,23 @@ class DialogAgent(Agent):
     user, thread_id, job_id, agent, result, text or body or message or content; `**kwargs` all of these but reply); a
     first parameter of any other name gets the `Reply` if it is annotated so, else the text. It may be called again for
     the same reply after a crash: `reply_id` is the same then.
+
+    `send_partial`, sync or async, is for channels that can show a reply while it is written: it is given a `Partial`
+    for what has been added since the last call. What it shows is replaced by the reply that `send_message` brings.
     """
 
-    def __init__(self, role: str, send_message: Callable[..., Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        role: str,
+        send_message: Callable[..., Any] | None = None,
+        send_partial: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(role, **_plain(options))
-        self.send_message = send_message
-        if send_message is not None and not callable(send_message):
-            raise ConfigError(f"agent {role}: send_message must be a function, not {type(send_message).__name__}")
+        self.send_message, self.send_partial = send_message, send_partial
+        for what, fn in (("send_message", send_message), ("send_partial", send_partial)):
+            if fn is not None and not callable(fn):
+                raise ConfigError(f"agent {role}: {what} must be a function, not {type(fn).__name__}")
 
 
 class SupervisedAgent(Agent):

@@ -12,15 +12,17 @@ import click
 
 from fleet.agents.app import App
 from fleet.audit.explain import explain
+from fleet.audit.inert import visible
 from fleet.audit.page import render
 from fleet.cli.apps import app_for
 from fleet.cli.conversation import read_conversation, recent_threads
 from fleet.cli.exchange import decision_page, question_page, reply_page
-from fleet.cli.lines import piped_lines, typed_lines
+from fleet.cli.lines import Prompt, piped_lines, typed_lines
 from fleet.cli.options import app_option, home_option, load_settings, unchecked_option
 from fleet.cli.page import print_page
 from fleet.cli.threads import print_threads
 from fleet.cli.worker import models_line
+from fleet.cli.writing import Writing
 from fleet.errors import InputError
 from fleet.ledger.base import Stored
 from fleet.ledger.events import MessageDecided, QuestionAsked, TurnEnded
@@ -82,20 +84,26 @@ class _Talk:
         if not sys.stdin.isatty():
             await self._take_all(piped_lines(), wait=True)
             return
-        printing = asyncio.create_task(self._print_as_heard())
+        prompt = Prompt(f"{visible(self._user)}> ")
+        writing = Writing(prompt.show)
+        unlisten = self._fleet.partials.listen(writing.hear, self._user)
+        printing = asyncio.create_task(self._print_as_heard(writing))
         try:
-            lines = typed_lines(f"{self._user}> ", self._fleet.settings.home / "chat_history")
-            await self._take_all(lines, wait=False)
+            await self._take_all(typed_lines(prompt, self._fleet.settings.home / "chat_history"), wait=False)
         finally:
+            unlisten()
             printing.cancel()
 
     def _hear(self, stored: Stored) -> None:
         if stored.user == self._user and isinstance(stored.event, (MessageDecided, QuestionAsked, TurnEnded)):
             self._heard.put_nowait(stored)
 
-    async def _print_as_heard(self) -> None:
+    async def _print_as_heard(self, writing: Writing) -> None:
         while True:
-            self._print(await self._heard.get())
+            stored = await self._heard.get()
+            if isinstance(stored.event, TurnEnded):
+                writing.ended(stored.event.reply_id)
+            self._print(stored)
 
     def _print(self, stored: Stored) -> None:
         event = stored.event

@@ -5,13 +5,30 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-__all__ = ["piped_lines", "typed_lines"]
+__all__ = ["Prompt", "piped_lines", "typed_lines"]
 
 
-async def typed_lines(prompt: str, history: Path) -> AsyncGenerator[str, None]:
+class Prompt:
+    """What stands before the line that is typed, and above it for as long as it is so."""
+
+    def __init__(self, words: str) -> None:
+        self._words, self._above = words, ""
+        self.redraw: Callable[[], None] = lambda: None
+
+    def show(self, above: str) -> None:
+        """Let these words stand above the prompt, in place of those that do."""
+        self._above = above
+        self.redraw()
+
+    def __call__(self) -> str:
+        """All of it, as lines."""
+        return f"{self._above}\n{self._words}" if self._above else self._words
+
+
+async def typed_lines(prompt: Prompt, history: Path) -> AsyncGenerator[str, None]:
     """Lines from the terminal, with editing and a history that is kept in the file `history`; ends at Ctrl-D or Ctrl-C.
 
     What is printed meanwhile appears above the prompt.
@@ -21,6 +38,7 @@ async def typed_lines(prompt: str, history: Path) -> AsyncGenerator[str, None]:
     from prompt_toolkit.patch_stdout import patch_stdout
 
     session: PromptSession[str] = PromptSession(history=FileHistory(str(history)))
+    prompt.redraw = session.app.invalidate
     with patch_stdout(raw=True):
         while True:
             try:

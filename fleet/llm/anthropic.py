@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from fleet.errors import ConfigError, ModelAnswerError, ModelError, ModelRefusedError, ModelUnavailableError
 from fleet.llm.answers import read_message
-from fleet.llm.base import Answer, Request
+from fleet.llm.base import Answer, Request, Tell
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -90,10 +90,17 @@ class AnthropicModel:
         answer; no sampling, no prefill, no stop sequence. `extra` holds the server's `request_id`, where it gives one.
         Raises: ModelRefusedError, ModelUnavailableError or ModelAnswerError; none of them holds the key.
         """
+        return await self._answer(request, None)
+
+    async def stream(self, request: Request, tell: Tell) -> Answer:
+        """The same; the text is told as the server's events bring it. Raises: what `complete` raises."""
+        return await self._answer(request, tell)
+
+    async def _answer(self, request: Request, tell: Tell | None) -> Answer:
         failure: ModelError
         try:
             async with asyncio.timeout(request.timeout_s):
-                return await self._ask(request)
+                return await self._ask(request, tell)
         except TimeoutError:
             failure = ModelUnavailableError(
                 f"{self.name} gave no answer within {request.timeout_s:g} s, retries included; "
@@ -114,15 +121,15 @@ class AnthropicModel:
         if client is not None:
             await client.close()
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request, tell: Tell | None) -> Answer:
         client = self._client()
         if request.retries not in (None, self._retries):
             client = client.with_options(max_retries=request.retries)
         sent = self._body(request)
         timeout = self._sdk.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
-        if self._stream or request.max_tokens > _MOST_UNSTREAMED_TOKENS:
+        if tell is not None or self._stream or request.max_tokens > _MOST_UNSTREAMED_TOKENS:
             async with client.messages.stream(**sent, timeout=timeout) as stream:
-                message, headers = await self._streamed(stream), stream.response.headers
+                message, headers = await self._streamed(stream, tell), stream.response.headers
         else:
             response = await client.messages.with_raw_response.create(**sent, timeout=timeout)
             message, headers = self._decoded(response.http_response.content), response.headers
@@ -149,7 +156,7 @@ class AnthropicModel:
         except (ValueError, RecursionError):
             raise self._unreadable("is not JSON") from None
 
-    async def _streamed(self, stream: Any) -> Mapping[str, Any]:
+    async def _streamed(self, stream: Any, tell: Tell | None) -> Mapping[str, Any]:
         kind = stream.response.headers.get("content-type", "")
         if not kind.startswith("text/event-stream"):
             raise self._unreadable("is no event stream")
@@ -157,6 +164,8 @@ class AnthropicModel:
         try:
             async for event in stream:
                 whole = event.type == "message_stop"
+                if tell is not None and event.type == "text" and isinstance(event.text, str):
+                    tell(event.text)
             message: Mapping[str, Any] = (
                 stream.current_message_snapshot.to_dict(mode="json", warnings=False) if whole else {}
             )

@@ -7,18 +7,23 @@ Blocks are plain JSON objects, as the Messages API spells them (`{"type": "text"
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from fleet.errors import ModelError, ModelUnavailableError
 
-__all__ = ["Answer", "Block", "Model", "Purpose", "Request", "Usage", "ask_model", "failure_of"]
+__all__ = [
+    "Answer", "Block", "Model", "Purpose", "Request", "StreamingModel", "Tell", "Usage", "ask_model", "failure_of",
+]  # fmt: skip
 
 _GRACE_S = 1.0  # for models that keep the time themselves, and say more about it
+_WORD = re.compile(r"\s*\S+\s*")
 
 Block = Mapping[str, Any]
 Purpose = Literal["route", "work"]
+Tell = Callable[[str], None]  # is given an answer's text piece by piece, as it is written
 
 
 @dataclass(frozen=True)
@@ -101,18 +106,40 @@ class Model(Protocol):
         """Let go of connections; the model is not used after this."""
 
 
-async def ask_model(model: Model, request: Request) -> Answer:
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A model that can be listened to while it writes."""
+
+    async def stream(self, request: Request, tell: Tell) -> Answer:
+        """Answer one request as `complete` does, and tell the answer's text on the way.
+
+        The pieces are those of the text blocks, in order. What was told of an answer that then fails is void.
+        """
+
+
+async def ask_model(model: Model, request: Request, tell: Tell | None = None) -> Answer:
     """The model's answer, or the end of waiting for it: a wall for models that keep no time themselves.
 
+    With `tell` the text is told as it is written; of a model that cannot be listened to, word by word once it is there.
     Raises: ModelError; ModelUnavailableError for a model that is silent a second longer than the request allows.
     """
     try:
         async with asyncio.timeout(request.timeout_s + _GRACE_S) as wall:
-            return await model.complete(request)
+            return await (model.complete(request) if tell is None else _listened_to(model, request, tell))
     except TimeoutError:
         if not wall.expired():
             raise
         raise ModelUnavailableError(f"{model.name} gave no answer within {request.timeout_s:g} s") from None
+
+
+async def _listened_to(model: Model, request: Request, tell: Tell) -> Answer:
+    if isinstance(model, StreamingModel):
+        return await model.stream(request, tell)
+    answer = await model.complete(request)
+    for word in _WORD.findall(answer.text):
+        tell(word)
+        await asyncio.sleep(0)
+    return answer
 
 
 def failure_of(model: Model, error: ModelError) -> str:

@@ -38,6 +38,7 @@ from fleet.runtime.sweeper import Sweeper
 from fleet.runtime.trace import Trace, told
 from fleet.settings import Settings
 from fleet.version import __version__
+from fleet.workers.partials import Partials
 
 __all__ = ["Fleet", "reducer_of"]
 
@@ -62,9 +63,9 @@ class Fleet:
     """An application at work on a home. Open it with `async with Fleet(app, settings) as fleet`.
 
     Messages come in through `accept`, or from any other process through the home's inbox; `on` tells a function of
-    every applied event. `models` maps names to ready models and wins over the registry; without `workers` it only
-    routes, and the turns wait in the queue for a fleet that has them. `held` says what to do about a home that another
-    worker holds: "refuse", "wait" until that one ends, or "take over", after which that one can write no more.
+    every applied event, `partials.listen` one of replies while they are written. `models` maps names to ready models,
+    before the registry; without `workers` it only routes, and turns wait for a fleet that has them. `held` says what to
+    do about a home that another worker holds: "refuse", "wait" until it ends, or "take over": it writes no more then.
     Raises on opening: ConfigError, HomeError, HomeBusyError, LedgerError, GraphError, each in one line.
     """
 
@@ -82,7 +83,7 @@ class Fleet:
         self.settings = settings or Settings.load()
         self._catalog = load_catalog(app)
         check_channels(app)
-        self.models = Models(app, self.settings, models)
+        self.models, self.partials = Models(app, self.settings, models), Partials(app)
         self._home, self._hold, self._held = Home(self.settings.home), Hold(self.settings.home), held
         self._room = Room(self.settings.home, self.settings.disk_reserve_mb)
         self._listeners: list[Callable[[Stored], None]] = []
@@ -119,15 +120,13 @@ class Fleet:
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = parts(
             self._catalog, self.ledger, root, self._decider, self.models if self._workers else None, self._pen.write,
-            self._others, self._fail, self._intake.waiting, self.settings,
+            self._others, self._fail, self._intake.waiting, self.settings, self.partials,
         )  # fmt: skip
         self._unsubscribe = self.ledger.subscribe(self._durable)
         await announce(self.ledger, self.app, self._hold, self._graph.opened, before)
         remove_old_graphs(self._home)
-        streams = {
-            role: self.ledger.version(f"agent:{role}")
-            for role in [*self._catalog.roles, "dispatcher", *root.task_agents]
-        }
+        roles = {*self._catalog.roles, "dispatcher", *root.task_agents}
+        streams = {role: self.ledger.version(f"agent:{role}") for role in roles}
         for draft in differences(self._catalog, root, streams):
             await self.ledger.append(draft)
         self._watch = self.ledger.watch(self._others)
@@ -303,6 +302,7 @@ class Fleet:
             clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
             if not clean:
                 log("fleet.cut_off", seconds=self.settings.drain_s)
+            self.partials.close()
             await self.models.aclose()
             self._unsubscribe()
             del self._loop

@@ -21,6 +21,7 @@ from fleet.runtime.timer import Timer
 from fleet.runtime.turns import Turns
 from fleet.settings import Settings
 from fleet.workers.budget import policies_of
+from fleet.workers.partials import Partials
 from fleet.workers.worker import Worker
 
 __all__ = ["parts"]
@@ -37,12 +38,13 @@ def parts(
     failed: Callable[[BaseException], None],
     waiting: set[str],
     settings: Settings,
+    partials: Partials,
 ) -> Loop:
     """A loop with all that it sets going. `models` answer in the turns; without them there are none.
 
     `write` appends a draft and returns once it is applied; `catch_up` applies at once what other processes have put on
-    record; `failed` is told what ends the fleet; `waiting` is kept to
-    the ids of the messages that are accepted and not settled.
+    record; `failed` is told what ends the fleet; `waiting` is kept to the ids of the messages that are accepted and not
+    settled; `partials` hear the replies while they are written.
     """
     attempts, stretches = Attempts(root, write, settings, policies_of(catalog.app, settings)), Stretches()
     loop = Loop(ledger, root, attempts, stretches, failed, settings)
@@ -54,7 +56,8 @@ def parts(
     loop.steps = Steps(ledger, write)
     loop.timer = Timer(write, loop.spawn)
     if models is not None:
-        worker = Worker(catalog, models.of, ledger, root, stretches.recording(write), catch_up, settings)
+        record = stretches.recording(write)
+        worker = Worker(catalog, models.of, ledger, root, record, catch_up, settings, partials)
         step_us = round(settings.priority_step_s * 1e6)
         loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency, step_us)
         loop.prewarm = Prewarm(catalog.app, ledger, write, loop.spawn, loop.turns.warm, settings)

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from fleet.audit.explain import explain
+from fleet.audit.explanation import Explanation
 from fleet.errors import FleetError, GrantError, InboxFullError, InputError
 from fleet.log import log
 from fleet.runtime.asked import asked_for, roles_of
@@ -23,6 +24,7 @@ from fleet.runtime.intake import Message
 from fleet.version import __version__
 from fleet.web.grants import Grant, Issuer
 from fleet.web.refusals import Forbidden, Missing, refusal
+from fleet.web.streams import stream_reply
 
 __all__ = ["Api"]
 
@@ -32,7 +34,7 @@ _MOST = 200  # dispatches in one list
 _GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)
 _TOLD = ("by", "action", "agent", "thread_id", "thread_index", "name", "gate", "gate_reason", "fallback",
          "joined")  # fmt: skip
-_MESSAGE = {"text", "id", "user", "channel", "session_id", "language", "metadata", "wait"}
+_MESSAGE = {"text", "id", "user", "channel", "session_id", "language", "metadata", "wait", "stream"}
 _DISPATCH = {"agent", "agents", "text", "id", "user", "thread", "new_thread", "name", "metadata", "mode"}
 
 
@@ -50,6 +52,7 @@ class Api:
             web.post("/v1/connect", self._connect),
             web.post("/v1/messages", self._send),
             web.get("/v1/messages/{id}", self._message),
+            web.get("/v1/messages/{id}/stream", self._stream),
             web.post("/v1/dispatches", self._create),
             web.get("/v1/dispatches", self._list),
             web.get("/v1/dispatches/{id}", self._show),
@@ -96,21 +99,31 @@ class Api:
         ]  # fmt: skip
         return web.json_response({"user": grant.user, "dispatches": [each.as_dict() for each in made]})
 
-    async def _send(self, request: web.Request) -> web.Response:
+    async def _send(self, request: web.Request) -> web.StreamResponse:
         grant, body = request[_GRANT], await _body(request, _MESSAGE)
-        wait = _flag(body, "wait")
+        wait, stream = _flag(body, "wait"), _flag(body, "stream")
+        if wait and stream:
+            raise InputError("a reply is waited for or streamed, not both; nothing was sent")
+        user = _user(grant, body)
         sent = await self._fleet.accept(Message(
-            _user(grant, body), _text(body, "text"), _text(body, "id"), _text(body, "channel"),
+            user, _text(body, "text"), _text(body, "id"), _text(body, "channel"),
             _text(body, "session_id"), _text(body, "language"), _object(body), roles=grant.roles,
         ))  # fmt: skip
         told: dict[str, Any] = {"message_id": sent.message_id, "new": sent.new}
+        if stream:
+            return await stream_reply(request, self._fleet, sent.message_id, user, told)
         if not wait:
             return web.json_response(told, status=202)
         told["reply"] = await self._fleet.reply_to(sent.message_id)
         return web.json_response(told)
 
-    async def _message(self, request: web.Request) -> web.Response:
-        """Where a message went: all of it for an operator, for its user who decided what."""
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """The reply to a message that was sent before, while it is written."""
+        found = await self._found(request)
+        return await stream_reply(request, self._fleet, found.message.message_id, found.message.user)
+
+    async def _found(self, request: web.Request) -> Explanation:
+        """What is on record about the message that the path names, if the grant may see it."""
         grant, message_id = request[_GRANT], request.match_info["id"]
         try:
             found = await asyncio.to_thread(explain, self._fleet.ledger, message_id)
@@ -118,8 +131,12 @@ class Api:
             raise Missing(error.message) from None
         if not grant.operator and found.message.user != grant.user:
             raise Missing(f"there is no message {message_id!r}")
-        whole = found.as_dict()
-        if grant.operator:
+        return found
+
+    async def _message(self, request: web.Request) -> web.Response:
+        """Where a message went: all of it for an operator, for its user who decided what."""
+        whole = (await self._found(request)).as_dict()
+        if request[_GRANT].operator:
             return web.json_response(whole, dumps=_dumps)
         decision = whole["decision"] and {key: whole["decision"][key] for key in _TOLD}
         kept = ("message_id", "text", "accepted_at", "state", "where", "outcome", "result", "reply", "asked")

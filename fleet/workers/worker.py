@@ -42,6 +42,7 @@ from fleet.workers.confirm import open_questions, words_for
 from fleet.workers.conversation import ends_in_question, messages_for
 from fleet.workers.ending import given_up, turn_ended
 from fleet.workers.heard import answers_to_questions, messages_of
+from fleet.workers.partials import Partials, Telling
 from fleet.workers.persons import set_aside, spoken
 from fleet.workers.recorded import answered_by, is_cancelled, last_answer, with_own_ids
 from fleet.workers.reminders import ReminderBook, noted
@@ -60,7 +61,7 @@ _DECLINED = "I cannot help with that."
 class Worker:
     """Runs turns for every agent of one application. `write` appends a draft and returns once it is applied.
 
-    `catch_up` applies at once what other processes have put on record.
+    `catch_up` applies at once what other processes have put on record; `partials` hear replies while they are written.
     Prompts are rendered, and examples read, when it is built. `delivers` maps a role to whether its replies go
     anywhere. Raises: ConfigError.
     """
@@ -74,8 +75,9 @@ class Worker:
         write: Callable[[Draft], Awaitable[Any]],
         catch_up: Callable[[], None],
         settings: Settings,
+        partials: Partials,
     ) -> None:
-        self._catch_up = catch_up
+        self._catch_up, self._partials = catch_up, partials
         self._model_of, self._ledger, self._root, self._write, self._settings = model_of, ledger, root, write, settings
         self._roles = catalog.roles
         self._beginnings = Beginnings(catalog, ledger, root, settings)
@@ -246,8 +248,12 @@ class Worker:
             min(filter(None, (policy.model_timeout_s, left))),
             retries=policy.model_retries,
         )
+        with self._partials.telling(job, self._root.threads[job.thread]) as telling:
+            await self._ask(job, model, request, telling)
+
+    async def _ask(self, job: JobRecord, model: Model, request: Request, telling: Telling) -> None:
         began = time.perf_counter_ns()
-        asked = self._asked[job.id] = asyncio.ensure_future(ask_model(model, request))
+        asked = self._asked[job.id] = asyncio.ensure_future(ask_model(model, request, telling.tell))
         try:
             answer = await asked
         except asyncio.CancelledError:
@@ -264,8 +270,12 @@ class Worker:
         answered = answered_by(job, answer, (time.perf_counter_ns() - began) // 1000)
         if answer.stop_reason == "tool_use" and answer.tool_calls:
             await self._record(job, answered)
-        else:
-            await self._record(job, answered, self._closing(job, answer.content, answer.stop_reason))
+            return
+        ended = self._closing(job, answer.content, answer.stop_reason)
+        telling.hush()
+        await self._record(job, answered, ended)
+        if ended.result in ("success", "need_input"):
+            telling.stands()
 
     def _closing(self, job: JobRecord, content: Any, stop_reason: str) -> TurnEnded:
         """How a turn ends on the model's last answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
@@ -9,11 +10,15 @@ import select
 import subprocess
 import time
 
+from support.claude import KEY
 from support.commands import COMMAND, environment, refused, run
 from support.fleets import check_exactly_once
+from support.messages_server import MessagesServer, Reply, text, tool_use
 
+from fleet.cli.writing import Writing
 from fleet.ledger.events import MessageAccepted
 from fleet.runtime.home import Home
+from fleet.workers.partials import Partial
 
 
 def test_each_piped_line_is_answered_before_the_next_and_commands_are_no_messages(tmp_path):
@@ -61,11 +66,12 @@ def test_a_user_that_is_no_plain_line_is_refused_before_a_home_is_made(tmp_path)
 class _Terminal:
     """A chat at a pseudo-terminal of its own."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **variables):
         self.near, far = pty.openpty()
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stdin=far, stdout=far, stderr=far, env=environment(TERM="xterm")
-        )
+            [*COMMAND, *map(str, arguments)], stdin=far, stdout=far, stderr=far,
+            env=environment(TERM="xterm", **variables),
+        )  # fmt: skip
         os.close(far)
         self.shown = ""
 
@@ -110,3 +116,50 @@ def test_at_a_terminal_replies_come_above_the_prompt_and_the_history_is_kept(tmp
     finally:
         terminal.close()
     assert "+When is the next payday?" in (tmp_path / "chat_history").read_text()
+
+
+async def test_at_a_terminal_a_reply_is_seen_while_it_is_written_and_nothing_in_it_acts(tmp_path):
+    go_on = asyncio.Event()
+    async with MessagesServer() as server:
+        terminal = _Terminal(
+            "chat", "--user", "ana", "--home", tmp_path, FLEET_ROUTER_MODEL="offline:router",
+            FLEET_WORKER_MODEL="anthropic:claude-test", ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=server.url,
+        )  # fmt: skip
+        try:
+            await asyncio.to_thread(terminal.read_until, "ana>")
+            server.script(text("A\x1b[31mB\u202eC, I was saying, is what you asked about.", go_on=go_on))
+            terminal.type("When is the next payday?")
+            await asyncio.to_thread(terminal.read_until, "is writing:")
+            await asyncio.to_thread(terminal.read_until, r"A\u001b[31mB\u202eC, ")
+            assert "I was saying" not in terminal.shown
+            go_on.set()
+            await asyncio.to_thread(terminal.read_until, r"A\u001b[31mB\u202eC, I was saying, is what you asked about.")
+            call = tool_use("search_documents", {"query": "payday"}).content[0]
+            server.script(Reply(content=[{"type": "text", "text": "Wait."}, call], go_on=go_on), text("On the 28th."))
+            terminal.type("And after that one?")
+            await asyncio.to_thread(terminal.read_until, "On the 28th.")
+            terminal.type("/quit")
+            assert await asyncio.to_thread(terminal.process.wait, 60) == 0
+        finally:
+            terminal.close()
+        assert [seen.json.get("stream", False) for seen in server.requests] == [True] * 3
+
+
+def test_what_is_written_is_shown_by_reply_until_it_is_on_record_and_anew_after_a_reset():
+    shown = []
+    writing = Writing(shown.append)
+
+    def piece(at, text, reply_id="rep_1.1"):
+        writing.hear(Partial(reply_id, "ana", "thr_1", "helper", (), at, text))
+        return shown[-1]
+
+    assert piece(0, "one") == "  helper is writing:\n    one"
+    assert piece(3, "\ntwo\t\x1b[2J") == "  helper is writing:\n    one\n    two \\u001b[2J"
+    assert piece(0, "") == ""
+    assert piece(0, "three") == "  helper is writing, once more:\n    three"
+    long = piece(5, "x" * 95 + "y" * 100 + "\n" * 20 + "end")
+    assert long.splitlines()[1:] == ["    "] * 7 + ["    end"]
+    assert piece(0, "other", "rep_2.1").endswith("  helper is writing:\n    other")
+    writing.ended("rep_1.1")
+    assert shown[-1] == "  helper is writing:\n    other"
+    assert piece(0, "again").startswith("  helper is writing:\n    other\n  helper is writing:\n    again")

@@ -13,7 +13,7 @@ from support.messages_server import MessagesServer, Reply, error
 
 from fleet.errors import ModelAnswerError, ModelError, ModelRefusedError, ModelUnavailableError
 from fleet.llm.anthropic import AnthropicModel
-from fleet.llm.base import Answer, Model, Request, Usage
+from fleet.llm.base import Answer, Model, Request, Usage, ask_model
 from fleet.llm.cassette import CassetteModel
 from fleet.llm.offline.router import OfflineRouter
 from fleet.llm.offline.worker import OfflineWorker
@@ -202,6 +202,17 @@ async def test_results_of_tools_lead_to_an_answer(model):
     check_shape(second)
     assert second.stop_reason == "end_turn"
     assert second.text
+
+
+@of(WORKERS)
+async def test_what_it_tells_while_it_writes_is_the_text_of_its_answer(model):
+    told: list[str] = []
+    whole = with_results(WORK, await model.complete(WORK))
+    answer = await ask_model(model, whole, told.append)
+    assert "".join(told) == answer.text
+    assert told
+    silent = await ask_model(model, whole)
+    assert (silent.content, silent.stop_reason) == (answer.content, answer.stop_reason)
 
 
 @of(EVERY)

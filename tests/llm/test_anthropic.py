@@ -247,3 +247,50 @@ async def test_tool_calls_come_through(messages_server, claude):
     answer = await claude.complete(asking(tools=(TOOL,)))
     assert answer.stop_reason == "tool_use"
     assert answer.tool_calls == ({"type": "tool_use", "id": "toolu_01", "name": "find", "input": {"day": "Friday"}},)
+
+
+async def test_the_text_is_told_as_the_server_sends_it(messages_server, make_claude):
+    go_on, told, first = asyncio.Event(), [], asyncio.Event()
+    blocks = [thinking("A date."), {"type": "text", "text": "Friday at ten, "}, {"type": "text", "text": "or at noon."}]
+    messages_server.script(Reply(content=blocks, go_on=go_on))
+
+    def tell(piece):
+        told.append(piece)
+        first.set()
+
+    answering = asyncio.create_task(make_claude().stream(asking(), tell))
+    await first.wait()
+    assert told == ["Friday at te"]
+    assert not answering.done()
+    go_on.set()
+    answer = await answering
+    assert "".join(told) == answer.text == "Friday at ten, or at noon."
+    assert answer.content[0]["type"] == "thinking"
+    assert messages_server.requests[-1].json["stream"] is True
+
+
+async def test_the_sdks_own_retries_come_before_anything_is_told(messages_server, make_claude):
+    told = []
+    messages_server.script(error(529, retry_after=0), error(429, retry_after=0), text("Friday at ten."))
+    answer = await make_claude(retries=2).stream(asking(), told.append)
+    assert "".join(told) == answer.text == "Friday at ten."
+    assert len(messages_server.requests) == 3
+
+
+@pytest.mark.parametrize("how", [{"cut": "middle"}, {"cut": "end"}, {"error": ("overloaded_error", "busy")}])
+async def test_a_stream_that_breaks_off_is_no_answer_whatever_was_told(messages_server, make_claude, how):
+    told = []
+    messages_server.script(text("Friday at ten, as far as I can see, or on any other day.", **how))
+    with pytest.raises(ModelUnavailableError):
+        await make_claude().stream(asking(), told.append)
+    assert told
+
+
+async def test_a_caller_that_goes_away_in_the_middle_closes_the_connection(messages_server, make_claude):
+    told = asyncio.Event()
+    messages_server.script(text("Friday at ten, as far as I can see.", go_on=asyncio.Event()))
+    answering = asyncio.create_task(make_claude().stream(asking(), lambda piece: told.set()))
+    await told.wait()
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering

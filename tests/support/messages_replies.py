@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ class Reply:
     """One response: blocks, or an error status, or raw bytes; late, never, or cut off on the way.
 
     `cut` says where the connection is dropped: before the headers, in the middle of the body or stream; "end" closes
-    a stream in good order but before its last event. `error` is (type, message); with status 200 a stream ends in it.
+    a stream in good order but before its last event. With `go_on` a stream stops behind its first piece of text until
+    that is set. `error` is (type, message); with status 200 a stream ends in it.
     """
 
     content: Sequence[Block] = ()
@@ -30,6 +32,7 @@ class Reply:
     delay_s: float = 0.0
     hang: bool = False
     cut: Literal["", "headers", "middle", "end"] = ""
+    go_on: asyncio.Event | None = None
 
 
 _ERROR_TYPES = {
@@ -95,15 +98,18 @@ def plain(reply: Reply, asked: Mapping[str, Any]) -> bytes:
     return head + (body[: len(body) // 2] if reply.cut else body)
 
 
-def stream(reply: Reply, asked: Mapping[str, Any]) -> bytes:
+def stream(reply: Reply, asked: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """A stream up to its first piece of text, and the rest of it."""
     events = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in _events(reply, asked)]
     if reply.cut == "middle":
         events = events[: len(events) // 2]
     elif reply.cut == "end":
         events = events[:-1]
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in events)
+    chunks = [b"%x\r\n%s\r\n" % (len(event), event) for event in events]
+    first = next((number for number, event in enumerate(events, 1) if b"text_delta" in event), len(events))
     head = _head(reply, "text/event-stream; charset=utf-8", {"transfer-encoding": "chunked"})
-    return head + chunks + (b"" if reply.cut == "middle" else b"0\r\n\r\n")
+    rest = b"".join(chunks[first:]) + (b"" if reply.cut == "middle" else b"0\r\n\r\n")
+    return head + b"".join(chunks[:first]), rest
 
 
 def _events(reply: Reply, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -157,7 +157,12 @@ class MessagesServer:
         streamed = reply.status == 200 and reply.body is None and asked.get("stream") is True
         if reply.cut == "headers":
             return False
-        writer.write(stream(reply, asked) if streamed else plain(reply, asked))
+        begun, rest = stream(reply, asked) if streamed else (plain(reply, asked), b"")
+        writer.write(begun)
+        await writer.drain()
+        if reply.go_on is not None:
+            await reply.go_on.wait()
+        writer.write(rest)
         await writer.drain()
         return reply.cut in ("", "end")
 
