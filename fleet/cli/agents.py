@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from fleet.agents.catalog import Catalog, Definition
 from fleet.cli.apps import app_for
 from fleet.cli.labels import who
+from fleet.cli.load_lines import agent_load, load_lines
 from fleet.cli.options import app_option, home_option, json_option, load_settings
 from fleet.cli.output import print_json
 from fleet.cli.page import print_page
@@ -25,8 +26,10 @@ from fleet.ledger.base import Draft, Ledger
 from fleet.ledger.events import AgentDeclared, AgentPaused, AgentPrewarmed, AgentRetired, MessageDecided
 from fleet.llm.registry import default_model
 from fleet.prompting.examples import examples_of
+from fleet.runtime.beat import AgentLoad
 from fleet.runtime.home import Home
 from fleet.runtime.load import load_catalog
+from fleet.runtime.status import load_of
 from fleet.settings import Settings
 
 __all__ = ["agents"]
@@ -55,8 +58,8 @@ class OnRecord:
 def agents(ctx: click.Context, app: str, home: Path | None, as_json: bool) -> None:
     """Show the declared agents: what each is for, its tools, words and examples, and what is on record of it.
 
-    Works without a home; with one, it reads the ledger's declarations and decisions. With a verb it has an agent rest,
-    or go on.
+    Works without a home; with one, it reads the ledger's declarations and decisions, and beside a running worker tells
+    its load, and each agent's. With a verb it has an agent rest, or go on.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -75,11 +78,16 @@ def agents(ctx: click.Context, app: str, home: Path | None, as_json: bool) -> No
         for role, record in recorded.items()
         if role not in catalog.roles and role != dispatcher.role
     ]
+    load = load_of(Home(settings.home))
+    for each in found:
+        known = load.agents.get(each["role"]) if load is not None else None
+        each["load"] = asdict(known) if known is not None else None
     if as_json:
         for each in found:
             print_json(each)
     else:
-        print_page(Group(*(_page(each) for each in found)))
+        worker = () if load is None else (Text("worker", style="bold"), *map(_line, load_lines(load)))
+        print_page(Group(*(_page(each) for each in found), *worker))
 
 
 @agents.command()
@@ -188,6 +196,10 @@ def _record_json(record: OnRecord, declared: str) -> dict[str, Any]:
     }
 
 
+def _line(text: str) -> RenderableType:
+    return indented(Text(text), 2)
+
+
 def _page(each: dict[str, Any]) -> RenderableType:
     """One agent for people."""
     record = each["recorded"]
@@ -216,6 +228,8 @@ def _page(each: dict[str, Any]) -> RenderableType:
         rows.append(("does not start", record["failing"]))
         rows.append(("on record", f"{record['definition'][:12]}, {state} since {record['changed_at']}"))
         rows.append(("threads", str(record["threads"])))
+    if each["load"] is not None:
+        rows.append(("turns", agent_load(AgentLoad(**each["load"]))))
     for name, value in rows:
         if value:
             table.add_row(name, data(value))

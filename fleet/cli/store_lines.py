@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fleet.cli.load_lines import load_lines
 from fleet.clock import iso
 from fleet.ledger.base import VerifyReport
 from fleet.prompting.quote import quote
@@ -20,6 +21,7 @@ def status_lines(found: Status) -> list[str]:
     lines = [
         f"home     {found.home}, {_size(found.free_bytes)} free",
         f"worker   {found.worker or 'none'}",
+        *(f"load     {line}" for line in (load_lines(found.load) if found.load is not None else ())),
         f"ledger   {found.events} events{last}; {_size(found.ledger_bytes)}, schema {found.schema}",
         f"queues   {queued}",
         f"graph    {_graph_file(found.graph, found.events)}{_commits(found.graph)}",

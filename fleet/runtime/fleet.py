@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from fleet.agents.app import App
-from fleet.agents.context import reducers
-from fleet.errors import FleetError, GraphError, InputError, TakenOverError
+from fleet.errors import FleetError, InputError, TakenOverError
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.base import Stored
 from fleet.ledger.events import FleetStarted
@@ -20,6 +19,7 @@ from fleet.routing.decider import Decider
 from fleet.runtime.announce import announce
 from fleet.runtime.asked import asked_for, roles_of
 from fleet.runtime.awaited import awaited
+from fleet.runtime.beat import Beat, Load
 from fleet.runtime.dispatches import Dispatch, find_dispatch
 from fleet.runtime.handover import new_graph_folder, remove_old_graphs
 from fleet.runtime.hold import Held, Hold
@@ -33,6 +33,7 @@ from fleet.runtime.parts import parts
 from fleet.runtime.pen import Pen
 from fleet.runtime.purge import finish_forgetting
 from fleet.runtime.reconcile import differences
+from fleet.runtime.reducing import reducer_of
 from fleet.runtime.room import Room
 from fleet.runtime.sweeper import Sweeper
 from fleet.runtime.trace import Trace, told
@@ -40,23 +41,9 @@ from fleet.settings import Settings
 from fleet.version import __version__
 from fleet.workers.partials import Partials
 
-__all__ = ["Fleet", "reducer_of"]
+__all__ = ["Fleet"]
 
 _QUEUES = ("inbox", "turns", "outbox", "steps", "reminders")  # what a worker sets going at its start
-
-
-def reducer_of(name: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Any], None]]:
-    """How a stored application event is read, and what applies it.
-
-    Raises: GraphError if no reducer of that name is registered in this process.
-    """
-    found = reducers().get(name)
-    if found is None:
-        raise GraphError(
-            f"no @reducer for the application event {name!r}; name the application that wrote it with --app"
-        )
-    event, reduce = found
-    return event.model_validate, reduce
 
 
 class Fleet:
@@ -135,6 +122,7 @@ class Fleet:
         self._resume()
         self._others()
         self._sweeper = Sweeper(self.ledger, self._loop, self._pen.write, self.settings, self.app)
+        self._beat = Beat(self.settings.home, self.ledger, self._loop, self._catalog.roles)
 
     def _resume(self) -> None:
         """Set going what an earlier run left in the queues, and what came in while this one started.
@@ -270,6 +258,10 @@ class Fleet:
                 raise self._fatal or FleetError("the fleet was stopped before the reply")
             return done.result()
 
+    def load(self) -> Load:
+        """What it is doing just now; the same is in the home for other processes. Raises: LedgerError."""
+        return self._beat.load()
+
     async def idle(self) -> None:
         """Wait until every accepted message whose time has come is routed, answered and delivered.
 
@@ -298,6 +290,7 @@ class Fleet:
             close.callback(self._let_graph_go)
             self._watch.close()
             await self._sweeper.close()
+            await self._beat.close()
             await self._keeper.close()
             clean = await self._loop.drain(0 if self._fatal else self.settings.drain_s)
             if not clean:

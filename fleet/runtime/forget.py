@@ -22,10 +22,10 @@ from fleet.ledger.erase import forget_user
 from fleet.ledger.events import Erased, FleetStarted, UserForgotten
 from fleet.ledger.sqlite import BUSY_S, SqliteLedger
 from fleet.prompting.quote import quote
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.hold import Hold
 from fleet.runtime.home import Home
 from fleet.runtime.purge import mark_of, purge
+from fleet.runtime.reducing import reducer_of
 from fleet.runtime.verify import app_of
 
 __all__ = ["Forgotten", "events_of", "forget"]

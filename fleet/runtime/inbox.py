@@ -20,8 +20,6 @@ from fleet.ledger.events import (
     Decision,
     DispatchRequested,
     MessageAccepted,
-    MessageDecided,
-    MessageDropped,
     RulesChanged,
 )
 from fleet.routing.decided import Decided
@@ -32,6 +30,7 @@ from fleet.runtime.attempts import UNFORESEEN, Attempts, ends_the_fleet
 from fleet.runtime.binding import bound, unbound
 from fleet.runtime.bursts import Bursts, settling
 from fleet.runtime.lanes import Lanes, Waiting, rank_of
+from fleet.runtime.letters import dropped_since
 from fleet.runtime.questions import Questions
 from fleet.runtime.stretch import Stretches
 from fleet.settings import Settings
@@ -76,6 +75,7 @@ class Inbox:
         self.closed = asyncio.Event()  # no lane stands open
         self.closed.set()
         self._slots = self._starting = 0
+        self.routed = 0  # decisions since the start
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
 
@@ -103,6 +103,7 @@ class Inbox:
     def settled(self, message_id: str, thread_id: str = "") -> None:
         """A message is routed, to this thread if to any, or went to the dead letters."""
         self.waiting.discard(message_id)
+        self.routed += 1
         self._threads.forget(thread_id)
         self._questions.forget(message_id)
 
@@ -130,6 +131,11 @@ class Inbox:
     def quiet(self) -> bool:
         """Whether nothing is being routed."""
         return not self._slots
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """How many messages are being routed, how many lanes wait for that, how many may be routed at a time."""
+        return self._slots, self._lanes.ready, self._concurrency
 
     def drain(self) -> None:
         """Route no more."""
@@ -235,7 +241,8 @@ class Inbox:
                     raise
                 return await self._attempts.routing_failed(waiting, error)
         except StaleWriteError:
-            gone = [each for each in (waiting, *behind) if self._dropped(each)]
+            burst = ((each, each.message.message_id, each.version) for each in (waiting, *behind))
+            gone = [each for each, message_id, version in burst if dropped_since(self._ledger, message_id, version)]
             if not gone:
                 raise
             for each in gone:
@@ -259,16 +266,6 @@ class Inbox:
             )  # fmt: skip
             with suppress(StaleWriteError):  # dispatched before a crash
                 await self._write(Draft(f"message:{event.message_id}", 0, (event,), message.user))
-
-    def _dropped(self, waiting: Waiting) -> bool:
-        """Whether somebody dropped the message, or called the dispatch off, while it was being routed."""
-        message_id = waiting.message.message_id
-        since = [each.event for each in self._ledger.read_stream(f"message:{message_id}", after=waiting.version)]
-        return any(
-            isinstance(each, MessageDropped)
-            or (isinstance(each, MessageDecided) and each.decision.outcome == "cancelled")
-            for each in since
-        )
 
     async def _found(
         self, waiting: Waiting, behind: Sequence[Waiting]

@@ -35,8 +35,8 @@ from fleet.graph.replay import replay
 from fleet.ledger.base import Ledger
 from fleet.ledger.sqlite import SqliteLedger
 from fleet.log import log
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.rebuild import refuse
+from fleet.runtime.reducing import reducer_of
 
 __all__ = ["keep"]
 

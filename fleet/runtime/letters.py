@@ -30,8 +30,8 @@ from fleet.ledger.events import (
 from fleet.ledger.question_events import asked_about
 
 __all__ = [
-    "InboxEntry", "OutboxEntry", "dead_letters", "drop_message", "inbox_entries", "outbox_entries", "retry_message",
-    "retry_reply",
+    "InboxEntry", "OutboxEntry", "dead_letters", "drop_message", "dropped_since", "inbox_entries", "outbox_entries",
+    "retry_message", "retry_reply",
 ]  # fmt: skip
 
 E = TypeVar("E", MessageDropped, MessageRetried)
@@ -181,6 +181,15 @@ def drop_message(ledger: Ledger, message_id: str, *, by: str, reason: str = "") 
 
     what = "neither waits in the inbox nor is a dead letter"
     return _act(ledger, message_id, ("inbox", "dead"), drop, what, "nothing was dropped")
+
+
+def dropped_since(ledger: Ledger, message_id: str, version: int) -> bool:
+    """Whether somebody dropped a message, or called the dispatch off, after its history had this version."""
+    return any(
+        isinstance(each.event, MessageDropped)
+        or (isinstance(each.event, MessageDecided) and each.event.decision.outcome == "cancelled")
+        for each in ledger.read_stream(f"message:{message_id}", after=version)
+    )
 
 
 def retry_reply(ledger: Ledger, reply_id: str, *, by: str) -> ReplyRetried:

@@ -21,7 +21,7 @@ from fleet.graph.living import LivingRoot
 from fleet.graph.records import FleetRoot
 from fleet.graph.replay import replay
 from fleet.ledger.sqlite import SqliteLedger
-from fleet.runtime.fleet import reducer_of
+from fleet.runtime.reducing import reducer_of
 
 __all__ = ["rebuild", "refuse"]
 

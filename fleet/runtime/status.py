@@ -15,6 +15,7 @@ from fleet.graph.files import GraphFiles
 from fleet.graph.mark import read_mark
 from fleet.ledger.events import FleetStarted
 from fleet.ledger.schema import SCHEMA
+from fleet.runtime.beat import Load, read_load
 from fleet.runtime.home import Home
 
 fcntl: Any
@@ -23,7 +24,7 @@ try:
 except ImportError:
     fcntl = None
 
-__all__ = ["GraphFile", "Start", "Status", "status"]
+__all__ = ["GraphFile", "Start", "Status", "load_of", "status"]
 
 _STARTS = 3
 _QUEUES = ("inbox", "turns", "outbox")
@@ -52,12 +53,14 @@ class Start:
 class Status:
     """What lies in a home. Times are microseconds since 1970 UTC, sizes bytes, `events` the ledger's.
 
-    `worker` says who has the home open, "" for nobody; `queued` counts what is left to do by queue; the graph's files
-    are None where there are none, `aside` the folder of the last one that could not be used; `starts` the newest first.
+    `worker` says who has the home open, "" for nobody, and `load` what it does, if it has said so lately; `queued`
+    counts what is left to do by queue; the graph's files are None where there are none, `aside` the folder of the last
+    one that could not be used; `starts` the newest first.
     """
 
     home: Path
     worker: str
+    load: Load | None
     free_bytes: int
     events: int
     last_at: int | None
@@ -85,6 +88,7 @@ def status(home: Home) -> Status:
         return Status(
             home=home.path,
             worker=_worker(home.path / "worker.lock"),
+            load=load_of(home),
             free_bytes=shutil.disk_usage(ledger.path.parent).free,
             events=newest.seq if newest else 0,
             last_at=newest.at if newest else None,
@@ -97,6 +101,12 @@ def status(home: Home) -> Status:
             aside=files.aside if files.aside.is_dir() else None,
             starts=tuple(starts),
         )
+
+
+def load_of(home: Home) -> Load | None:
+    """What the home's worker says of its load; None if nobody has the home open, or it has not said so lately."""
+    load = read_load(home.path)
+    return load if load is not None and _worker(home.path / "worker.lock").startswith(f"pid {load.pid} on ") else None
 
 
 def _graph_file(folder: Path) -> GraphFile | None:

@@ -6,6 +6,7 @@ and hold nobody up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -46,10 +47,11 @@ class Turns:
         self._limits = {role: limit for role, limit in worker.limits.items() if limit}
         self._paused = {role for role, each in root.task_agents.items() if each.paused and role in worker.waits}
         self._cold = {role for role, agent in worker.agents.items() if agent.prewarm is not None}
-        self._of_agent: dict[str, int] = {}  # turns that run, of agents with a limit
+        self._of_agent: Counter[str] = Counter()  # turns that run
         self._aside: dict[str, Ranking] = {}  # jobs of agents that are at their limit
         self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
         self._slots = self._starting = 0
+        self.ended = 0  # turns since the start
         self._draining = False
 
     def wake(self, job_id: str, rank: int) -> None:
@@ -70,6 +72,15 @@ class Turns:
     def quiet(self) -> bool:
         """Whether no turn runs."""
         return not self._slots
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """How many turns run, how many jobs wait for that, how many turns may run at a time."""
+        return self._slots, len(self._ready), self._concurrency
+
+    def load_of(self, role: str) -> tuple[int, int, int]:
+        """The same for one agent: what waits stands aside for it alone, and 0 may run at a time if it has no limit."""
+        return self._of_agent[role], len(self._aside.get(role, ())), self._limits.get(role, 0)
 
     def knows(self, job_id: str) -> bool:
         """Whether the job runs, pauses, or waits for its turn to run, for a child, or for a person in its place."""
@@ -116,9 +127,7 @@ class Turns:
             rests = agent in self._paused or agent in self._cold or self._reminds_later(job, agent)
             if rests and job.said == "[]" and not len(job.cancelled):  # for those it takes no agent
                 limit = 0
-            if limit is None:
-                return job_id
-            if running < limit:
+            if limit is None or running < limit:
                 self._of_agent[agent] = running + 1
                 return job_id
             self._ready.ended(self._owner(job_id))
@@ -133,8 +142,9 @@ class Turns:
     def _ended(self, job_id: str, agent: str) -> None:
         """A turn has ended: its slot, and its agent's, are free again."""
         self._ready.ended(self._owner(job_id))
+        self._of_agent[agent] -= 1
+        self.ended += 1
         if agent in self._limits:
-            self._of_agent[agent] -= 1
             aside = self._aside.get(agent)
             if aside is not None and agent not in self._paused and (waiting := aside.take()) is not None:
                 self.wake(*waiting)

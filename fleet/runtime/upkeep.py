@@ -12,10 +12,10 @@ from fleet.errors import GraphError, HomeError
 from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.hold import Hold
 from fleet.runtime.home import Home
 from fleet.runtime.keeper import keep_command
+from fleet.runtime.reducing import reducer_of
 from fleet.runtime.verify import app_of
 
 __all__ = ["Rebuilt", "Snapshot", "rebuild_graph", "snapshot"]

@@ -49,6 +49,7 @@ class Api:
         )
         self.app.add_routes([
             web.get("/v1/health", self._health),
+            web.get("/v1/load", self._load),
             web.post("/v1/connect", self._connect),
             web.post("/v1/messages", self._send),
             web.get("/v1/messages/{id}", self._message),
@@ -82,10 +83,17 @@ class Api:
         return self._issuer.check(token.strip())
 
     async def _health(self, request: web.Request) -> web.Response:
-        waiting = await asyncio.to_thread(self._fleet.ledger.pending_count, "inbox")
+        load = await asyncio.to_thread(self._fleet.load)
         return web.json_response({
-            "status": "ok", "app": self._fleet.app.name, "version": __version__, "inbox": waiting,
+            "status": "ok", "app": self._fleet.app.name, "version": __version__,
+            "inbox": load.queues["inbox"].waiting, "load": load.load,
         })  # fmt: skip
+
+    async def _load(self, request: web.Request) -> web.Response:
+        """What the worker is doing; for an operator."""
+        if not request[_GRANT].operator:
+            raise Forbidden("the load is for operators; this grant speaks for one user")
+        return web.json_response((await asyncio.to_thread(self._fleet.load)).as_dict())
 
     async def _connect(self, request: web.Request) -> web.Response:
         """Dispatch what the grant starts; connecting again with the same token starts nothing twice."""

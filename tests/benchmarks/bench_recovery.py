@@ -26,8 +26,8 @@ from seed import seed
 from fleet.graph.checkpoints import Graph
 from fleet.graph.files import GraphFiles
 from fleet.ledger.sqlite import SqliteLedger
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.keeper import keep_command
+from fleet.runtime.reducing import reducer_of
 
 MESSAGES = 4  # in each thread, a round of all threads after the other
 EVENTS = 4 * MESSAGES  # of a thread, as seeded: accepted, decided, turn started, turn ended

@@ -14,7 +14,7 @@ from support.fleets import helper_app, open_fleet, scripted, use
 from fleet import AppEvent, Message, ToolContext, reducer, tool
 from fleet.graph.checkpoints import Graph
 from fleet.ledger.sqlite import SqliteLedger
-from fleet.runtime.fleet import reducer_of
+from fleet.runtime.reducing import reducer_of
 
 
 class Noted(AppEvent):

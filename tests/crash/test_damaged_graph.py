@@ -16,9 +16,9 @@ from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
 from fleet.graph.mark import mark_of, read_mark, whole
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.home import Home
 from fleet.runtime.keeper import keep_command
+from fleet.runtime.reducing import reducer_of
 
 SERVE = ("worker", "--no-warmup-check", "--log-level", "error", "--home")
 FLIPS = 50

@@ -11,8 +11,8 @@ from fleet.graph.apply import change
 from fleet.graph.checkpoints import Graph
 from fleet.graph.scratch import ScratchRoot
 from fleet.ledger.events import AppEventRecorded
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.home import Home
+from fleet.runtime.reducing import reducer_of
 
 FIELDS = {
     "users": ("id", "language", "threads", "messages", "recent"),

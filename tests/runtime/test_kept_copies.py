@@ -16,10 +16,10 @@ from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
 from fleet.graph.mark import whole
 from fleet.ledger.events import FleetStarted
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.home import Home
 from fleet.runtime.intake import Message
 from fleet.runtime.keeper import keep_command
+from fleet.runtime.reducing import reducer_of
 
 
 async def talk(home: Path, *names: str, **settings):

@@ -14,8 +14,8 @@ from fleet.ledger.base import Stored
 from fleet.ledger.events import Event, MessageAccepted, MessageDecided, TurnEnded
 from fleet.llm.base import Model, Request
 from fleet.llm.scripted import ScriptedModel
-from fleet.runtime.fleet import reducer_of
 from fleet.runtime.home import Home
+from fleet.runtime.reducing import reducer_of
 
 
 def start(agent: str = "helper", name: str = "A topic", language: str = "en", example: int | None = None) -> str:

@@ -325,3 +325,16 @@ async def test_a_client_that_waits_is_given_the_question_and_may_answer_it(tmp_p
         body = {"text": "Hi", "mode": "ask_user", "agent": "billing"}
         status, said = await ask("POST", "/v1/dispatches", body, grant=limited)
         assert (status, said["error"]["message"]) == (403, "this grant may not dispatch 'billing'; it may helper")
+
+
+async def test_the_load_is_told_to_operators_and_the_one_figure_to_everybody(tmp_path):
+    async with served(tmp_path / "home", concurrency=3) as (_, ask):
+        status, load = await ask("GET", "/v1/load")
+        assert (status, load["load"], load["turns_most"], load["queues"]["inbox"]) == (
+            200, 0.0, 3, {"waiting": 0, "oldest_us": 0},
+        )  # fmt: skip
+        assert set(load["agents"]) == {"helper", "billing"}
+        status, said = await ask("GET", "/v1/load", grant=Grant("g", "ana"))
+        assert (status, said["error"]["message"]) == (403, "the load is for operators; this grant speaks for one user")
+        assert (await ask("GET", "/v1/load", grant=None))[0] == 401
+        assert (await ask("GET", "/v1/health", grant=None))[1]["load"] == 0.0
