@@ -1,4 +1,4 @@
-"""Ready tools for agents: reminders that the model may set, list and take back.
+"""Ready tools for agents: reminders that the model may set, list and take back, and the locale of its answers.
 
 from fleet.tools import cancel_reminder, list_reminders, set_reminder
 
@@ -15,7 +15,7 @@ from fleet.agents.tool import tool
 from fleet.agents.zones import read_local_time
 from fleet.errors import ToolError
 
-__all__ = ["cancel_reminder", "list_reminders", "set_reminder"]
+__all__ = ["cancel_reminder", "list_reminders", "set_locale", "set_reminder"]
 
 
 @tool(effect="write", confirm="never")
@@ -52,6 +52,17 @@ def cancel_reminder(reminder_id: str, context: ToolContext) -> str:
     if not context.cancel_reminder(reminder_id):
         raise ToolError("no reminder of this conversation that is not due has this id")
     return "It is cancelled."
+
+
+@tool(effect="write", confirm="never")
+def set_locale(locale: str, context: ToolContext) -> str:
+    """Answer this user in another language or with another country's formats from now on, where they ask for it.
+
+    Args:
+        locale: a BCP 47 tag such as de, pt-BR or en-GB
+    """
+    context.set_locale(locale)
+    return "From now on this conversation is in that locale: write your next answer in it."
 
 
 def _shown(reminder: Reminder, context: ToolContext) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fleet.agents.agent import Agent, MessageDispatcher
 from fleet.agents.policy import Policy
+from fleet.agents.words import Words
 from fleet.errors import ConfigError, FleetError
 
 __all__ = ["App", "import_app"]
@@ -22,12 +23,14 @@ class App:
     (a `DispatchResult`, or None to pass); None: a message that names its session goes to the session's thread, `[]`:
     every message is the router's;
     `preferred_language_for(user)` gives a language code or None, `timezone_of(user)` the name of a time zone, such as
-    Europe/Vienna, or None; `default_agent` is the role that gets what neither the router nor its fallback could place
-    ("" : a person must); `on_result(reply)` is told what supervised agents found; `permissions_of(user)` gives the
-    permissions that the user's tool calls have; `policy` limits the turns; `allowed_targets(message)` gives the roles
-    that a message may go to (None: all), `user_quota` such as `20/min` how many messages of one user are taken; `rules`
-    is a TOML file of channel rules; `retired_reply` is what users are told whose messages wait for an agent that is
-    declared no more ("": nothing). `path` is the MODULE:ATTR that it was imported by, "" if it was built on the spot.
+    Europe/Vienna, or None, `locale_of(user)` a BCP 47 tag such as de-AT, or None; `words` are the runtime's fixed
+    sentences by locale (see `fleet.agents.words.Words`); `default_agent` is the role that gets what neither the
+    router nor its fallback could place ("" : a person must); `on_result(reply)` is told what supervised agents found;
+    `permissions_of(user)` gives the permissions that the user's tool calls have; `policy` limits the turns;
+    `allowed_targets(message)` gives the roles that a message may go to (None: all), `user_quota` such as `20/min` how
+    many messages of one user are taken; `rules` is a TOML file of channel rules; `retired_reply` is what users are told
+    whose messages wait for an agent that is declared no more ("": nothing). `path` is the MODULE:ATTR that it was
+    imported by, "" if it was built on the spot.
     Raises: ConfigError for no agent, or two agents of one role.
     """
 
@@ -43,6 +46,8 @@ class App:
         gate: Callable[..., Any] | Iterable[Callable[..., Any]] | None = None,
         preferred_language_for: Callable[[Any], str | None] | None = None,
         timezone_of: Callable[[str], str | None] | None = None,
+        locale_of: Callable[[str], str | None] | None = None,
+        words: Mapping[str, Mapping[str, str]] | None = None,
         default_agent: str = "",
         on_result: Callable[..., Any] | None = None,
         allowed_targets: Callable[[Any], Iterable[str] | None] | None = None,
@@ -88,6 +93,8 @@ class App:
         self.gate = list(gate) if isinstance(gate, Iterable) else gate
         self.preferred_language_for = preferred_language_for
         self.timezone_of = timezone_of
+        self.locale_of = locale_of
+        self.words = Words(words, self.agents)
         self.default_agent = default_agent
         self.on_result = on_result
         self.allowed_targets = allowed_targets

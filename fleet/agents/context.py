@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
+from fleet.agents.locales import read_locale
 from fleet.agents.reminders import Reminder, ThreadReminders
 from fleet.clock import now
 from fleet.errors import ConfigError, ToolError
@@ -66,7 +67,7 @@ class ToolContext:
 
     `state` is the application's durable dict: read it, never assign to it; change it with `emit`. It may be read on the
     event loop's thread alone: an async tool does so directly, a plain function through `read`.
-    `home` is the fleet's folder; `timezone` the user's, where the application gives one.
+    `home` is the fleet's folder; `timezone` the user's, where the application gives one; `locale` the thread's.
     `idempotency_key` is the same for every try of the same call; `now` is when the call began, UTC.
     """
 
@@ -82,7 +83,9 @@ class ToolContext:
     emitted: list[AppEvent] = field(default_factory=list)
     hop: Callable[[Callable[[Any], Any]], Any] | None = field(default=None, repr=False)
     timezone: ZoneInfo | None = None
+    locale: str = "en"
     planned: ThreadReminders = field(default_factory=lambda: ThreadReminders(now()), repr=False)
+    locales: list[str] = field(default_factory=list, repr=False)
 
     def emit(self, event: AppEvent) -> None:
         """Record an application event together with this call's result: both happen, once, or neither."""
@@ -116,3 +119,14 @@ class ToolContext:
     def cancel_reminder(self, reminder_id: str) -> bool:
         """Take an open reminder of this thread back with this call; False if there is none of that id any more."""
         return self.planned.cancel(reminder_id)
+
+    def set_locale(self, locale: str) -> None:
+        """Answer in this locale, a BCP 47 tag, from the thread's next turn on, whatever its messages say.
+
+        "" lets its messages and the application decide again. It is on record together with this call's result.
+        Raises: ToolError for what is no tag.
+        """
+        tag = read_locale(locale) if locale else ""
+        if tag is None:
+            raise ToolError(f"{locale[:40]!r} is no locale; one is a tag such as de, pt-BR or zh-Hant-TW")
+        self.locales[:] = [tag]

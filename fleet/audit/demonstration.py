@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fleet.agents.words import Words
 from fleet.errors import InputError
 from fleet.ledger.base import Stored
 from fleet.ledger.events import (
@@ -68,7 +69,7 @@ def demonstrate(events: Iterable[Stored], schemas: Mapping[str, Mapping[str, Any
                 lines.append(("Call", slots.call(event.tool, event.arguments)))
                 slots.results[event.tool] = slots.latest = result
         elif isinstance(event, TurnEnded):
-            asking = words_for([dict(each) for each in asked.values() if each.turn == event.turn])
+            asking = words_for([dict(each) for each in asked.values() if each.turn == event.turn], Words(), "en")
             reply = event.reply.removesuffix(asking)
             if reply.strip():
                 lines.append(("Reply", slots.reply(reply)))

@@ -49,6 +49,7 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         others = [name(each) for each in data["message_ids"] if each != explanation.message.message_id]
         together = f", together with {', '.join(others)}" if others else ""
         together += f", by {name(data['by'])} in the agent's place" if data["by"] else ""
+        together += f", in {name(data['locale'])}" if data["locale"] else ""
         note = f"; the agent's warmup failed, the default one ran: {inert(data['note'], _PART)}" if data["note"] else ""
         return "turn start", f"turn {data['turn']} of {name(data['job_id'])}{together}{note}"
     if step.kind == "step.model":
@@ -86,6 +87,8 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         )
     if step.kind == "app.event":
         return "change", f"{name(data['name'])} {inert_json(data['data'], _PART)}"
+    if step.kind == "thread.locale":
+        return "locale set", name(data["locale"]) if data["locale"] else "as messages and the application say"
     if step.kind == "reminder.set":
         told = ", word for word" if data["verbatim"] else ""
         return "reminder set", f"{name(data['reminder_id'])} for {data['due_at']}{told}: {inert(data['note'], _PART)}"

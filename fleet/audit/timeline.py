@@ -32,6 +32,7 @@ _TURN = tuple(
         ev.ToolReturned,
         ev.AppEventRecorded,
         ev.ReminderSet,
+        ev.LocaleSet,
         ev.TurnEnded,
         ev.TurnSetAside,
         ev.ThreadTakenOver,
@@ -174,6 +175,7 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
                 "transcript": event.transcript,
                 "note": event.trouble,
                 "by": event.by,
+                "locale": event.locale,
             }
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data, bool(event.trouble)))
         elif isinstance(event, ev.ModelAnswered):
@@ -198,6 +200,8 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
         elif isinstance(event, ev.AppEventRecorded):
             data = {"name": event.name, "version": event.version, "data": event.data}
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data))
+        elif isinstance(event, ev.LocaleSet):
+            steps.append(Step(stored.at, stored.seq, event.TYPE, None, {"locale": event.locale}))
         elif isinstance(event, ev.ReminderSet):
             data = {"reminder_id": event.reminder_id, "due_at": iso(event.due_at), "note": event.note}
             data["verbatim"] = event.verbatim

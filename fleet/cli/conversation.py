@@ -12,6 +12,7 @@ from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
     AppEventRecorded,
     Erased,
+    LocaleSet,
     MessageAccepted,
     MessageDecided,
     MessageRetried,
@@ -49,6 +50,7 @@ class Conversation:
     agent: str = ""
     name: str = ""
     language: str = ""
+    locale: str = ""
     status: str = "working"
     taken_over: str = ""
     started_at: int = 0
@@ -61,7 +63,7 @@ class Conversation:
         """The same without personal data in its texts."""
         from fleet.audit.redacted import redacted_events  # its rules take time to compile
 
-        clean = replace(self, name="", language="", last_reply="", events=redacted_events(self.events))
+        clean = replace(self, name="", language="", locale="", last_reply="", events=redacted_events(self.events))
         _stand(clean)
         return clean
 
@@ -73,6 +75,7 @@ class Conversation:
             "agent": self.agent,
             "name": self.name,
             "language": self.language,
+            "locale": self.locale,
             "status": self.status,
             "taken_over": self.taken_over,
             "messages": self.messages,
@@ -201,6 +204,8 @@ def _stand(told: Conversation) -> None:
             open_ids.add(event.message_id)
         elif isinstance(event, MessageRetried):
             open_ids.add(event.message_id)
+        elif isinstance(event, (TurnStarted, LocaleSet)):
+            told.locale = event.locale or ("" if isinstance(event, LocaleSet) else told.locale)
         elif isinstance(event, ThreadTakenOver):
             told.taken_over = event.by
         elif isinstance(event, ThreadReleased):
@@ -261,6 +266,8 @@ def entry_of(stored: Stored) -> dict[str, Any] | None:
         case ThreadTakenOver() | ThreadReleased() | TurnSetAside():
             what = {ThreadTakenOver.TYPE: "taken over", ThreadReleased.TYPE: "released"}.get(event.TYPE, "set aside")
             return {**base, "kind": "takeover", "what": what, "by": event.by}
+        case LocaleSet():
+            return {**base, "kind": "locale", "locale": event.locale}
         case ReminderSet():
             return {**base, "kind": "reminder", "what": "set", "reminder_id": event.reminder_id, "note": event.note,
                     "due_at": iso(event.due_at), "verbatim": event.verbatim, "by": ""}  # fmt: skip

@@ -93,7 +93,7 @@ def _heading(told: Conversation) -> Text:
     return Text.assemble(
         (told.thread_id, "bold"), "  ", data(told.user), " with ", data(told.agent), f"  {told.status}  ",
         data(f"taken over by {told.taken_over}  " if told.taken_over else "", "yellow"),
-        data(told.name, "italic"),
+        data(f"{told.locale}  " if told.locale else ""), data(told.name, "italic"),
     )  # fmt: skip
 
 
@@ -128,6 +128,9 @@ def _line(entry: dict[str, Any]) -> RenderableType:
             why = data(entry["reason"], "red")
             head = Text.assemble((when, "dim"), data(f"{who} ({entry['result']}):", "bold"), " ", why)
             return Group(head, indented(lines(entry["text"]), 4))
+        case "locale":
+            about = f"locale set to {entry['locale']}" if entry["locale"] else "locale as messages say again"
+            return Text.assemble((when, "dim"), data(about, "green"))
         case "reminder":
             about = f"reminder {entry['reminder_id']} {entry['what']}"
             about += f" for {entry['due_at'][:19]}Z: {entry['note']}" if entry["what"] == "set" else ""

@@ -73,6 +73,7 @@ class ThreadRecord(Record):
     """A thread: one topic of one user with one agent. `status` is the last turn's result, or working.
 
     `parent` is the job that started it as a subjob's; such a thread is no topic of the user's, and takes no messages.
+    `locale` is a BCP 47 tag, "" where `language` is all there is; `locale_set`: a tool has set it.
     """
 
     id: str
@@ -88,6 +89,8 @@ class ThreadRecord(Record):
     last_assistant_message: str = ""
     messages: int = 0
     parent: str = ""
+    locale: str = ""
+    locale_set: bool = False
 
 
 @dataclass(slots=True, eq=False)

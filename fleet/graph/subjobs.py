@@ -48,6 +48,7 @@ def _started(root: LivingRoot, stored: Stored, event: ev.SubjobStarted) -> None:
         ThreadRecord, event.thread_id, event.user, event.agent, event.job_id, event.name, language, at, at
     )
     thread.parent = event.parent
+    thread.locale, thread.locale_set = above.locale, above.locale_set
     thread.messages = 1
     root.threads[thread.id] = thread
     job = root.new(JobRecord, event.job_id, thread.id, event.agent, None)

@@ -33,6 +33,8 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
     waiting = [(entry, json.loads(entry)) for entry in job.waiting]
     job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
     text = "\n".join(message["text"] for _, message in waiting if message["id"] in event.message_ids)
+    if event.locale:
+        root.threads[event.thread_id].locale = event.locale
     due = take_up(job, event.reminders)
     if event.message_ids or not event.by:
         entry: dict[str, Any] = {"role": "user", "content": text}
@@ -93,6 +95,11 @@ def _returned(root: LivingRoot, stored: Stored, event: ev.ToolReturned) -> None:
     say(job, {"role": "user", "content": [{"type": "text", "text": event.content}]})
     job.settled = json.dumps([each for each in json.loads(job.settled) if each["key"] != event.settled])
     job.turn_settled = json.dumps([*json.loads(job.turn_settled), event.settled])
+
+
+def _locale(root: LivingRoot, stored: Stored, event: ev.LocaleSet) -> None:
+    thread = root.threads[event.thread_id]
+    thread.locale, thread.locale_set = event.locale, bool(event.locale)
 
 
 def _asked(root: LivingRoot, stored: Stored, event: ev.ConfirmationAsked) -> None:
@@ -225,5 +232,6 @@ TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.CallResolved: _resolved,
     ev.ToolIntended: _intended,
     ev.ToolReturned: _returned,
+    ev.LocaleSet: _locale,
     ev.TurnEnded: _turn_ended,
 }

@@ -32,6 +32,7 @@ class TurnStarted(Event):
     `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
     conversation; `trouble` says why the warmup that ran was the default one. `by` is the person whose reply the
     turn is, for which no model is asked. `reminders` are the ids of those that are due and that it takes up.
+    `locale` is the BCP 47 tag that the thread has from here on, "" where its language is all there is.
     """
 
     TYPE = "turn.started"
@@ -46,6 +47,7 @@ class TurnStarted(Event):
     history: int = 0
     by: str = ""
     reminders: tuple[str, ...] = ()
+    locale: str = ""
 
     def blobs(self) -> tuple[str, ...]:
         return (self.transcript, self.prompt)

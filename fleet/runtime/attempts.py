@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fleet.agents.policy import Policy
+from fleet.agents.words import Words
 from fleet.errors import GraphError, LedgerError, UnstorableError
 from fleet.graph.living import LivingRoot
 from fleet.ledger.base import Draft, Ledger, Stored
@@ -23,6 +24,7 @@ from fleet.log import log
 from fleet.runtime.lanes import Waiting
 from fleet.settings import Settings
 from fleet.workers.ending import given_up, waiting_ids
+from fleet.workers.locales import locale_of
 
 __all__ = ["UNFORESEEN", "Attempts", "ends_the_fleet"]
 
@@ -30,7 +32,6 @@ UNFORESEEN = (Exception, SystemExit)  # exit() in the application's code is no o
 
 _SAID = 300  # characters of what an error says
 _FRAMES, _TRACE = 6, 4000  # innermost frames of its traceback, and characters
-_SORRY = "Something went wrong on our side and I cannot answer this. Your message is kept, and a person can look at it."
 
 
 def ends_the_fleet(error: BaseException) -> bool:
@@ -47,9 +48,9 @@ class Attempts:
 
     def __init__(
         self, root: LivingRoot, write: Callable[[Draft], Awaitable[Any]], settings: Settings,
-        policies: Mapping[str, Policy],
+        policies: Mapping[str, Policy], words: Words,
     ) -> None:  # fmt: skip
-        self._root, self._write, self._policies = root, write, policies
+        self._root, self._write, self._policies, self._words = root, write, policies, words
         self._routes = Policy(max_attempts=settings.max_attempts, retry_backoff_s=settings.retry_backoff_s)
         self._routing: dict[str, Stored] = {}  # what an earlier run left: message id → its last failure
         self._turns: dict[str, tuple[int, int]] = {}  # job id → turn, failed attempts
@@ -110,7 +111,10 @@ class Attempts:
                 for each in ids
                 if not job.parent  # whoever handed the task down is told, and nobody can put it back
             )  # fmt: skip
-            events = (*given_up(job, thread, reason, _SORRY, deliver=deliver), *dead)
+            events = (
+                *given_up(job, thread, reason, self._words.say("sorry", locale_of(thread)), deliver=deliver),
+                *dead,
+            )
             await self._write(Draft(f"job:{job_id}", job.version, events, thread.user))
             return None
         self._turns[job_id] = (turn, tries)

@@ -46,7 +46,8 @@ def parts(
     record; `failed` is told what ends the fleet; `waiting` is kept to the ids of the messages that are accepted and not
     settled; `partials` hear the replies while they are written.
     """
-    attempts, stretches = Attempts(root, write, settings, policies_of(catalog.app, settings)), Stretches()
+    attempts = Attempts(root, write, settings, policies_of(catalog.app, settings), catalog.app.words)
+    stretches = Stretches()
     loop = Loop(ledger, root, attempts, stretches, failed, settings)
     loop.inbox = Inbox(
         catalog, ledger, root, decider, attempts, stretches, write, loop.spawn, loop.later, waiting, settings

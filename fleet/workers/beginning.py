@@ -16,6 +16,7 @@ from fleet.settings import Settings
 from fleet.workers.conversation import warm_up
 from fleet.workers.ending import waiting_ids
 from fleet.workers.heard import last_ids, messages_of
+from fleet.workers.locales import locale_for, rules_for
 from fleet.workers.reminders import to_take_up
 
 __all__ = ["Beginnings"]
@@ -39,15 +40,19 @@ class Beginnings:
         """The next turn of a job takes up all that waits for it; with it the texts that are durable with the event."""
         ids = waiting_ids(job)
         thread = self._root.threads[job.thread]
+        messages = messages_of(self._ledger, job, ids or last_ids(self._ledger, job))
+        locale = locale_for(self._app, thread, messages if ids else ())
         warm = warm_up(
             self._roles[job.agent],
             self._examples[job.agent],
-            messages=messages_of(self._ledger, job, ids or last_ids(self._ledger, job)),
+            messages=messages,
             thread=ThreadView.of(thread),
             job=JobView.of(job),
             example=job.default_example_id,
             now=now(),
             zone=zone_of(self._app, thread.user),
+            locale=locale or thread.language,
+            rules=rules_for(self._app, thread, locale),
         )
         transcript, prompt = Blob.of(warm.transcript), self._prompts[job.agent]
         started = TurnStarted(
@@ -61,5 +66,6 @@ class Beginnings:
             trouble=warm.trouble,
             history=self._settings.history,
             reminders=to_take_up(job),
+            locale=locale,
         )
         return started, (transcript, prompt)

@@ -12,15 +12,12 @@ from fleet.settings import Settings
 
 __all__ = ["Breach", "breach_of", "policies_of", "time_left_s"]
 
-_TOO_LONG = "I did not get to an end with this and stopped. A person may have to look at it."
-_USED_UP = "I have used up what I may use for this {what}, and stopped. Please try again {when}."
-
 
 @dataclass(frozen=True)
 class Breach:
-    """A limit that is reached: what the user is told, and why, for the record."""
+    """A limit that is reached: the fixed words that the user is told, by their name, and why, for the record."""
 
-    reply: str
+    words: str
     reason: str
 
 
@@ -43,28 +40,28 @@ def policies_of(app: App, settings: Settings) -> Mapping[str, Policy]:
 def breach_of(policy: Policy, job: JobRecord, user: UserRecord, now_us: int) -> Breach | None:
     """The first limit that the open turn has reached; None if it may ask its model once more."""
     if policy.max_steps is not None and job.turn_steps >= policy.max_steps:
-        return Breach(_TOO_LONG, f"no end after {job.turn_steps} steps")
+        return Breach("too_long", f"no end after {job.turn_steps} steps")
     left = time_left_s(policy, job, now_us)
     if left is not None and left <= 0:
-        return Breach(_TOO_LONG, f"no end after {policy.turn_timeout_s:g} s")
+        return Breach("too_long", f"no end after {policy.turn_timeout_s:g} s")
     today = user.day == now_us // DAY_US
-    for what, when, tokens, spent, most_tokens, most_usd in (
-        ("turn", "with less at a time", job.turn_tokens, job.turn_spent, policy.turn_tokens, policy.turn_usd),
-        ("conversation", "in a new one", job.tokens, job.spent, policy.job_tokens, policy.job_usd),
+    for what, tokens, spent, most_tokens, most_usd in (
+        ("turn", job.turn_tokens, job.turn_spent, policy.turn_tokens, policy.turn_usd),
+        ("conversation", job.tokens, job.spent, policy.job_tokens, policy.job_usd),
         (
-            "day", "tomorrow", user.day_tokens if today else 0, user.day_spent if today else 0, policy.day_tokens,
+            "day", user.day_tokens if today else 0, user.day_spent if today else 0, policy.day_tokens,
             policy.day_usd,
         ),
         (
-            "task", "with less at a time", job.tokens, job.spent, job.most_tokens or None,
+            "task", job.tokens, job.spent, job.most_tokens or None,
             job.most_spent / 1_000_000 or None,
         ),
     ):  # fmt: skip
-        reply = _USED_UP.format(what=what, when=when)
+        words = f"used_up_{what}"
         if most_tokens is not None and tokens >= most_tokens:
-            return Breach(reply, f"budget of the {what}: {tokens} of {most_tokens} tokens are used")
+            return Breach(words, f"budget of the {what}: {tokens} of {most_tokens} tokens are used")
         if most_usd is not None and spent >= round(most_usd * 1_000_000):
-            return Breach(reply, f"budget of the {what}: {spent / 1_000_000:.6f} of {most_usd:.6f} USD are spent")
+            return Breach(words, f"budget of the {what}: {spent / 1_000_000:.6f} of {most_usd:.6f} USD are spent")
     return None
 
 

@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fleet.agents.tool import Approver, Tool
+from fleet.agents.words import Words
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.ledger.events import ConfirmationAsked
 from fleet.ledger.storable import storable
 from fleet.llm.offline.consent import consent
 from fleet.log import log
 from fleet.prompting.quote import quote, quote_json
+from fleet.workers.locales import locale_of
 
 __all__ = ["asked", "hash_of", "note_of", "open_questions", "verdicts", "words_for"]
 
@@ -30,7 +32,6 @@ _ALL = re.compile(r"(all|both)( of (them|these))?( please)?[.!]*", re.I)
 _NONE = re.compile(r"(none|neither)( of (them|these))?[.!]*", re.I)
 _LONGEST = 60  # characters of a number or of "all of them, please"; of a value that a question shows as it is
 _SENTENCE = re.compile(r"[?!;]|[.:](?=\s)")  # what is in a value with words of its own
-_BY_OPERATOR = "This needs the approval of a colleague. I go on when it is there."
 _WHY_NOT = {
     "denied": "was declined by {by}",
     "expired": "was answered too late",
@@ -49,8 +50,9 @@ def hash_of(tool: Tool, given: Mapping[str, Any]) -> str:
 
 
 def asked(
-    tool: Tool, job: JobRecord, thread: ThreadRecord, block: Mapping[str, Any], approver: Approver, expires_at: int
-) -> ConfirmationAsked:
+    tool: Tool, job: JobRecord, thread: ThreadRecord, block: Mapping[str, Any], approver: Approver, expires_at: int,
+    words: Words,
+) -> ConfirmationAsked:  # fmt: skip
     """The event of a call that waits for approval; its id follows from job, turn and call."""
     arguments, call_id = dict(block["input"]), str(block["id"])
     seed = f"{job.id}\n{job.turn}\n{call_id}"
@@ -64,16 +66,18 @@ def asked(
         tool=tool.name,
         arguments=arguments,
         arguments_hash=hash_of(tool, arguments),
-        question=_question(tool, tool.spelled_out(arguments) | arguments),
+        question=_question(tool, tool.spelled_out(arguments) | arguments, words, locale_of(thread)),
         approver=approver,
         expires_at=expires_at,
         message_ids=tuple(job.turn_ids),
     )
 
 
-def _question(tool: Tool, arguments: Mapping[str, Any]) -> str:
-    """What the user is asked: the tool's own question, else what it does with its arguments."""
+def _question(tool: Tool, arguments: Mapping[str, Any], words: Words, locale: str) -> str:
+    """What the user is asked: the tool's own question, in their words where there are any, else what it does."""
     shown = {name: _plain(value) for name, value in arguments.items()}
+    if own := words.question(tool.name, locale):
+        return own.format(**{**dict.fromkeys(tool.arguments.model_fields, ""), **shown})
     if callable(tool.question):
         try:
             return str(storable(tool.question(shown)))
@@ -86,7 +90,7 @@ def _question(tool: Tool, arguments: Mapping[str, Any]) -> str:
         f"{name.replace('_', ' ')} {value if isinstance(value, str) else quote_json(value)}"
         for name, value in shown.items() if value is not None
     )  # fmt: skip
-    return f"May I {told[:1].lower()}{told[1:]}{f' ({said})' if said else ''}?"
+    return words.say("may_i", locale, what=f"{told[:1].lower()}{told[1:]}{f' ({said})' if said else ''}")
 
 
 def _plain(value: Any) -> Any:
@@ -108,15 +112,15 @@ def open_questions(job: JobRecord, turn: int) -> list[dict[str, Any]]:
     return [each for each in json.loads(job.pending) if each["turn"] == turn] if job.pending != "[]" else []
 
 
-def words_for(questions: Sequence[Mapping[str, Any]]) -> str:
+def words_for(questions: Sequence[Mapping[str, Any]], words: Words, locale: str) -> str:
     """What a turn that waits for approval ends with; operators' questions are not put to the user."""
     theirs = [each["question"] for each in questions if each["approver"] == "user"]
     if not theirs:
-        return _BY_OPERATOR
+        return words.say("by_operator", locale)
     if len(theirs) == 1:
         return str(theirs[0])
     listed = "\n".join(f"{number}. {question}" for number, question in enumerate(theirs, 1))
-    return f"{listed}\nAll of them, one (say its number), or none?"
+    return f"{listed}\n{words.say('which_of_them', locale)}"
 
 
 def verdicts(

@@ -45,15 +45,18 @@ def warm_up(
     example: int | None,
     now: datetime,
     zone: ZoneInfo | None = None,
+    locale: str = "",
+    rules: str = "",
 ) -> WarmedUp:
-    """Run the warmup of one turn.
+    """Run the warmup of one turn; `rules` of the thread's `locale` come after what it prints.
 
     Names in reach: message (the newest), messages, user, thread, job, now, language, metadata (the message's),
     default_example_id (only if one was chosen), list_of_examples(), show_example(id), quote; timezone, the name of the
     user's `zone`, and local_now, the time there ("" and None where it is not known).
     Code that raises does not cost the user an answer: the default warmup runs in its place, and the record says so.
     """
-    views = [MessageView.of(message, thread.language) for message in messages]
+    language = locale or thread.language
+    views = [MessageView.of(message, language) for message in messages]
     names: dict[str, Any] = {
         "message": views[-1],
         "messages": views,
@@ -63,16 +66,22 @@ def warm_up(
         "now": now,
         "timezone": zone.key if zone else "",
         "local_now": now.astimezone(zone) if zone else None,
-        "language": thread.language,
+        "language": language,
         "metadata": views[-1].metadata,
         "quote": quote,
     }
     if example is not None:
         names["default_example_id"] = example
     try:
-        return WarmedUp(_print(definition.warmup, names, examples))
+        return WarmedUp(_with(_print(definition.warmup, names, examples), rules))
     except WarmupError as error:
-        return WarmedUp(_print(Text("<default>", DEFAULT_WORKER_WARMUP), names, examples), error.message)
+        printed = _print(Text("<default>", DEFAULT_WORKER_WARMUP), names, examples)
+        return WarmedUp(_with(printed, rules), error.message)
+
+
+def _with(printed: str, rules: str) -> str:
+    """The rules on lines of their own."""
+    return f"{printed.rstrip()}\n{rules}" if rules else printed
 
 
 def _print(code: Text, names: Mapping[str, Any], examples: Mapping[int, Example]) -> str:

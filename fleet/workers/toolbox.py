@@ -25,11 +25,12 @@ from fleet.clock import now, now_us
 from fleet.errors import ToolError
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
-from fleet.ledger.events import AppEventRecorded, Event, ToolIntended, ToolReturned
+from fleet.ledger.events import AppEventRecorded, Event, LocaleSet, ToolIntended, ToolReturned
 from fleet.ledger.storable import storable
 from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.confirm import asked, hash_of, note_of
+from fleet.workers.locales import locale_of
 from fleet.workers.recorded import is_cancelled, returned
 from fleet.workers.reminders import ReminderBook
 from fleet.workers.subjobs import Subjobs
@@ -109,7 +110,9 @@ class Toolbox:
         approver = "operator" if unseen else tool.approver
         expires_at = now_us() + round(self._settings.confirm_s * 1_000_000)
         waits = returned(job, block, _WAITS)
-        await self._record(job, asked(tool, job, thread, block, approver, expires_at), waits)
+        await self._record(job, asked(
+            tool, job, thread, block, approver, expires_at, self._app.words
+        ), waits)  # fmt: skip
         return None
 
     async def _hand_down(self, job: JobRecord, block: Mapping[str, Any]) -> None:
@@ -155,7 +158,8 @@ class Toolbox:
         began = now()
         return ToolContext(
             thread.user, thread.id, call.job.id, call.id, call.key, began, state, metadata, home,
-            timezone=zone_of(self._app, thread.user), planned=self._reminders.of(call.job, call.key, began),
+            timezone=zone_of(self._app, thread.user), locale=locale_of(thread),
+            planned=self._reminders.of(call.job, call.key, began),
         )  # fmt: skip
 
     def _permit(self, call: _Call) -> None:
@@ -188,8 +192,9 @@ class Toolbox:
             if storable(data) != data:
                 raise ToolError(f"{tool.name} emitted text that cannot be stored; nothing was changed")
             planned = context.planned
-            if tool.effect == "read" and (context.emitted or planned.new or planned.cancelled):
-                what = "emitted an event" if context.emitted else "set or cancelled a reminder"
+            if tool.effect == "read" and (context.emitted or planned.new or planned.cancelled or context.locales):
+                what = "emitted an event" if context.emitted else "set a locale"
+                what = "set or cancelled a reminder" if planned.new or planned.cancelled else what
                 raise ToolError(f'{tool.name} is declared effect="read" and {what}; nothing was changed')
         except TimeoutError:
             limit = self._limit_s(job, tool)
@@ -214,6 +219,12 @@ class Toolbox:
         if not error:
             await self._reminders.cancel(job, user, context.planned)
             emitted += self._reminders.events(job, user, call.id, context.planned)
+            emitted += tuple(
+                LocaleSet(
+                    job_id=job.id, thread_id=job.thread, user=user, turn=job.turn, call_id=call.id, locale=each
+                )
+                for each in context.locales
+            )  # fmt: skip
         await self._record(job, *emitted, self._result(call, content, error=error, latency_us=took))
         return None
 

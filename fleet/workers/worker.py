@@ -42,6 +42,7 @@ from fleet.workers.confirm import open_questions, words_for
 from fleet.workers.conversation import ends_in_question, messages_for
 from fleet.workers.ending import given_up, turn_ended
 from fleet.workers.heard import answers_to_questions, messages_of
+from fleet.workers.locales import locale_of
 from fleet.workers.partials import Partials, Telling
 from fleet.workers.persons import set_aside, spoken
 from fleet.workers.recorded import answered_by, is_cancelled, last_answer, with_own_ids
@@ -50,12 +51,6 @@ from fleet.workers.subjobs import Subjobs
 from fleet.workers.toolbox import CutOff, Toolbox
 
 __all__ = ["Worker"]
-
-_NO_ANSWER = "I could not answer just now. Your message is kept; please try again in a moment."
-_UNKNOWN_EFFECT = (
-    "I called {tool} and it {why}: it is not known whether it took effect. A person has to check before I go on."
-)
-_DECLINED = "I cannot help with that."
 
 
 class Worker:
@@ -81,7 +76,9 @@ class Worker:
         self._model_of, self._ledger, self._root, self._write, self._settings = model_of, ledger, root, write, settings
         self._roles = catalog.roles
         self._beginnings = Beginnings(catalog, ledger, root, settings)
-        self.agents, self._retired_reply = catalog.app.agents, catalog.app.retired_reply
+        self.agents, self._retired_reply, self._words = (
+            catalog.app.agents, catalog.app.retired_reply, catalog.app.words,
+        )  # fmt: skip
         self.waits = frozenset(role for role, agent in catalog.app.agents.items() if not agent.away)
         self._policies = policies_of(catalog.app, settings)
         subjobs = Subjobs(catalog, root, write, self._policies)
@@ -108,11 +105,11 @@ class Worker:
             return
         if job.agent not in self._roles:  # the code no longer declares it
             talks = self._root.task_agents[job.agent].kind == "dialog" and (job.open or len(job.waiting))
-            said = self._retired_reply if talks else ""
             retired, thread = f"agent {job.agent} is retired", self._root.threads[job.thread]
+            said = self._words.retired(locale_of(thread), self._retired_reply) if talks else ""
             await self._record(job, *given_up(job, thread, retired, said, deliver=bool(said)))
             return
-        if (away := self._away(job.agent)) and not job.open and len(job.waiting):
+        if (away := self._away(job)) and not job.open and len(job.waiting):
             thread, deliver = self._root.threads[job.thread], self.delivers[job.agent]
             why = f"agent {job.agent} is paused"
             await self._record(job, *given_up(job, thread, why, away, deliver=deliver, remind=True))
@@ -132,10 +129,19 @@ class Worker:
             await self._step(job, transcript)
             await self._call_off(job)
 
-    def _away(self, role: str) -> str:
+    def _away(self, job: JobRecord) -> str:
         """What is said for an agent that is paused; "" for one at work, or whose users wait."""
-        away = self.agents[role].away
-        return away if away and self._root.task_agents[role].paused else ""
+        away = self.agents[job.agent].away
+        if not away or not self._root.task_agents[job.agent].paused:
+            return ""
+        return self._words.away(job.agent, self._locale(job), away)
+
+    def _locale(self, job: JobRecord) -> str:
+        return locale_of(self._root.threads[job.thread])
+
+    def _say(self, job: JobRecord, name: str, **values: Any) -> str:
+        """Fixed words in the thread's locale."""
+        return self._words.say(name, self._locale(job), **values)
 
     def interrupt(self, job_id: str) -> None:
         """Wait no longer for the model that a job is asking: it was called off, or a person answers in its place."""
@@ -206,7 +212,7 @@ class Worker:
         elif last["role"] == "assistant":
             await self._record(job, self._closing(job, last["content"], job.stop_reason))
         elif breach := breach_of(self._policies[job.agent], job, self._root.users[self._user(job)], now_us()):
-            await self._record(job, self._end(job, "failed", breach.reply, breach.reason))
+            await self._record(job, self._end(job, "failed", self._say(job, breach.words), breach.reason))
         else:
             await self._think(job, transcript)
 
@@ -220,7 +226,7 @@ class Worker:
     async def _cut_off(self, job: JobRecord, cut: CutOff | None) -> None:
         """End the turn if nobody knows what became of a call."""
         if cut is not None:
-            said = _UNKNOWN_EFFECT.format(tool=cut.tool, why=cut.why)
+            said = self._say(job, "unknown_effect", tool=cut.tool, why=cut.why)
             ended = self._end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}")
             if cut.result.settled:
                 ended = ended.model_copy(update={"settled": (*ended.settled, cut.result.settled)})
@@ -231,7 +237,7 @@ class Worker:
         told = "".join(block["text"] for block in last_answer(job) if block.get("type") == "text").strip()
         waits = ", ".join(each["key"] for each in questions)
         asks = tuple(each["key"] for each in questions if each["approver"] == "user")
-        reply = "\n\n".join(filter(None, (told, words_for(questions))))
+        reply = "\n\n".join(filter(None, (told, words_for(questions, self._words, self._locale(job)))))
         ended = self._end(job, "need_input" if asks else "blocked", reply, f"waits for approval: {waits}")
         return ended.model_copy(update={"asks": asks})
 
@@ -262,7 +268,7 @@ class Worker:
             return  # called off
         except ModelError as error:
             log("model.failed", level=logging.WARNING, job=job.id, model=model.name, error=type(error).__name__)
-            await self._record(job, self._end(job, "failed", _NO_ANSWER, failure_of(model, error)))
+            await self._record(job, self._end(job, "failed", self._say(job, "no_answer"), failure_of(model, error)))
             return
         finally:
             del self._asked[job.id]
@@ -281,11 +287,11 @@ class Worker:
         """How a turn ends on the model's last answer."""
         text = "".join(block["text"] for block in content if block["type"] == "text").strip()
         if stop_reason == "refusal":
-            return self._end(job, "blocked", text or _DECLINED, "the model refused")
+            return self._end(job, "blocked", text or self._say(job, "declined"), "the model refused")
         if stop_reason == "max_tokens":
-            return self._end(job, "failed", text or _NO_ANSWER, "the answer was cut off at max_tokens")
+            return self._end(job, "failed", text or self._say(job, "no_answer"), "the answer was cut off at max_tokens")
         if not text:
-            return self._end(job, "failed", _NO_ANSWER, "the model ended without a text")
+            return self._end(job, "failed", self._say(job, "no_answer"), "the model ended without a text")
         return self._end(job, "need_input" if ends_in_question(text) else "success", text)
 
     def _end(self, job: JobRecord, result: TurnResult, reply: str, reason: str = "") -> TurnEnded:

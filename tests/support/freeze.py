@@ -126,6 +126,7 @@ def _reminded(told: Story, thread: str) -> None:
             reminder_id=name, **ids, turn=known["turn"], call_id="call_2", due_at=1_800_000_000_000_000, note="Tea?",
             verbatim=name == "rem_1",
         ))  # fmt: skip
+    told.step(thread, ev.LocaleSet(**ids, turn=known["turn"], call_id="call_2", locale="pt-BR"))
     fired = ev.ReminderFired(reminder_id="rem_1", **ids, due_at=1_800_000_000_000_000)
     told.append("reminder:rem_1", fired, user="ana")
     off = ev.ReminderCancelled(reminder_id="rem_2", **ids, by="eva", reason="no tea")
@@ -134,7 +135,7 @@ def _reminded(told: Story, thread: str) -> None:
     turn = {"job_id": known["job"], "thread_id": thread, "turn": known["turn"], "message_ids": ()}
     told.step(
         thread,
-        ev.TurnStarted(**turn, reminders=("rem_1",)),
+        ev.TurnStarted(**turn, reminders=("rem_1",), locale="pt-BR"),
         ev.TurnEnded(**turn, user="ana", result="success", reply="Tea?", settled=("rem_1",)),
     )
 
