@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
+from fleet.agents.words import Words
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord, ThreadRecord
 from fleet.graph.reminders import due_reminders, only_reminded, taken_up
 from fleet.graph.steps import next_step
 from fleet.graph.subjobs import waited_for
 from fleet.ledger.events import Event, TurnEnded, TurnResult, TurnStarted
+from fleet.workers.confirm import words_for
+from fleet.workers.conversation import ends_in_question
+from fleet.workers.locales import locale_of
+from fleet.workers.recorded import last_answer
 
-__all__ = ["given_up", "reply_id_of", "turn_ended", "waiting_ids"]
+__all__ = ["Endings", "given_up", "reply_id_of", "turn_ended", "waiting_ids"]
 
 
 def turn_ended(
@@ -69,3 +77,40 @@ def waiting_ids(job: JobRecord) -> tuple[str, ...]:
 def reply_id_of(job: JobRecord, turn: int) -> str:
     """The id of the reply that a turn of the job ends with."""
     return f"rep_{job.id.removeprefix('job_')}.{turn}"
+
+
+class Endings:
+    """The ends of open turns, in their threads' words. `delivers` maps a role to whether its replies go anywhere."""
+
+    def __init__(self, root: LivingRoot, words: Words, delivers: Mapping[str, bool]) -> None:
+        self._root, self._words, self._delivers = root, words, delivers
+
+    def say(self, job: JobRecord, name: str, **values: Any) -> str:
+        """Fixed words in the locale of the job's thread."""
+        return self._words.say(name, locale_of(self._root.threads[job.thread]), **values)
+
+    def end(self, job: JobRecord, result: TurnResult, reply: str, reason: str = "") -> TurnEnded:
+        """The end of the job's open turn."""
+        thread, deliver = self._root.threads[job.thread], self._delivers.get(job.agent, False)
+        return turn_ended(job, thread, result, reply, deliver=deliver, reason=reason)
+
+    def asking(self, job: JobRecord, questions: list[dict[str, Any]]) -> TurnEnded:
+        """The end of a turn with calls that wait for approval: the model's words, then what is asked."""
+        told = "".join(block["text"] for block in last_answer(job) if block.get("type") == "text").strip()
+        waits = ", ".join(each["key"] for each in questions)
+        asks = tuple(each["key"] for each in questions if each["approver"] == "user")
+        asked = words_for(questions, self._words, locale_of(self._root.threads[job.thread]))
+        reply = "\n\n".join(filter(None, (told, asked)))
+        ended = self.end(job, "need_input" if asks else "blocked", reply, f"waits for approval: {waits}")
+        return ended.model_copy(update={"asks": asks})
+
+    def closing(self, job: JobRecord, content: Any, stop_reason: str) -> TurnEnded:
+        """How a turn ends on the model's last answer."""
+        text = "".join(block["text"] for block in content if block["type"] == "text").strip()
+        if stop_reason == "refusal":
+            return self.end(job, "blocked", text or self.say(job, "declined"), "the model refused")
+        if stop_reason == "max_tokens":
+            return self.end(job, "failed", text or self.say(job, "no_answer"), "the answer was cut off at max_tokens")
+        if not text:
+            return self.end(job, "failed", self.say(job, "no_answer"), "the model ended without a text")
+        return self.end(job, "need_input" if ends_in_question(text) else "success", text)

@@ -30,7 +30,6 @@ from fleet.ledger.events import (
     Event,
     JobHandedOver,
     TurnEnded,
-    TurnResult,
 )
 from fleet.ledger.storable import storable
 from fleet.llm.base import Answer, Model, Request, ask_model, failure_of
@@ -38,9 +37,9 @@ from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.beginning import Beginnings
 from fleet.workers.budget import breach_of, policies_of, time_left_s
-from fleet.workers.confirm import open_questions, words_for
-from fleet.workers.conversation import ends_in_question, messages_for
-from fleet.workers.ending import given_up, turn_ended
+from fleet.workers.confirm import open_questions
+from fleet.workers.conversation import messages_for
+from fleet.workers.ending import Endings, given_up
 from fleet.workers.heard import answers_to_questions, messages_of
 from fleet.workers.locales import locale_of
 from fleet.workers.partials import Partials, Telling
@@ -90,6 +89,7 @@ class Worker:
         self.delivers = {
             role: agent.KIND == "dialog" or catalog.app.on_result is not None for role, agent in self.agents.items()
         }
+        self._endings = Endings(root, catalog.app.words, self.delivers)
 
     async def turn(self, job_id: str) -> None:
         """Run the job's open turn to its end, or until it waits for a child; or open one for what waits.
@@ -134,14 +134,7 @@ class Worker:
         away = self.agents[job.agent].away
         if not away or not self._root.task_agents[job.agent].paused:
             return ""
-        return self._words.away(job.agent, self._locale(job), away)
-
-    def _locale(self, job: JobRecord) -> str:
-        return locale_of(self._root.threads[job.thread])
-
-    def _say(self, job: JobRecord, name: str, **values: Any) -> str:
-        """Fixed words in the thread's locale."""
-        return self._words.say(name, self._locale(job), **values)
+        return self._words.away(job.agent, locale_of(self._root.threads[job.thread]), away)
 
     def interrupt(self, job_id: str) -> None:
         """Wait no longer for the model that a job is asking: it was called off, or a person answers in its place."""
@@ -154,7 +147,7 @@ class Worker:
             called_off = json.loads(job.cancelled[0])
             message_id, why, ids = called_off["id"], called_off["reason"], tuple(job.turn_ids)
             running = message_id in ids or not message_id
-            ended = self._end(job, "failed", "", why)
+            ended = self._endings.end(job, "failed", "", why)
             ended = ended.model_copy(
                 update={
                     "message_ids": ids if running else (message_id,),
@@ -208,11 +201,13 @@ class Worker:
         elif job.settled != "[]":
             await self._cut_off(job, await self._toolbox.take_up(job))
         elif job.open and (questions := open_questions(job, job.turn)):
-            await self._record(job, self._asking(job, questions))
+            await self._record(job, self._endings.asking(job, questions))
         elif last["role"] == "assistant":
-            await self._record(job, self._closing(job, last["content"], job.stop_reason))
+            await self._record(job, self._endings.closing(job, last["content"], job.stop_reason))
         elif breach := breach_of(self._policies[job.agent], job, self._root.users[self._user(job)], now_us()):
-            await self._record(job, self._end(job, "failed", self._say(job, breach.words), breach.reason))
+            await self._record(
+                job, self._endings.end(job, "failed", self._endings.say(job, breach.words), breach.reason)
+            )
         else:
             await self._think(job, transcript)
 
@@ -226,20 +221,11 @@ class Worker:
     async def _cut_off(self, job: JobRecord, cut: CutOff | None) -> None:
         """End the turn if nobody knows what became of a call."""
         if cut is not None:
-            said = self._say(job, "unknown_effect", tool=cut.tool, why=cut.why)
-            ended = self._end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}")
+            said = self._endings.say(job, "unknown_effect", tool=cut.tool, why=cut.why)
+            ended = self._endings.end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}")
             if cut.result.settled:
                 ended = ended.model_copy(update={"settled": (*ended.settled, cut.result.settled)})
             await self._record(job, cut.result, ended)
-
-    def _asking(self, job: JobRecord, questions: list[dict[str, Any]]) -> TurnEnded:
-        """The end of a turn with calls that wait for approval: the model's words, then what is asked."""
-        told = "".join(block["text"] for block in last_answer(job) if block.get("type") == "text").strip()
-        waits = ", ".join(each["key"] for each in questions)
-        asks = tuple(each["key"] for each in questions if each["approver"] == "user")
-        reply = "\n\n".join(filter(None, (told, words_for(questions, self._words, self._locale(job)))))
-        ended = self._end(job, "need_input" if asks else "blocked", reply, f"waits for approval: {waits}")
-        return ended.model_copy(update={"asks": asks})
 
     async def _think(self, job: JobRecord, transcript: str) -> None:
         role = job.agent
@@ -268,7 +254,9 @@ class Worker:
             return  # called off
         except ModelError as error:
             log("model.failed", level=logging.WARNING, job=job.id, model=model.name, error=type(error).__name__)
-            await self._record(job, self._end(job, "failed", self._say(job, "no_answer"), failure_of(model, error)))
+            await self._record(
+                job, self._endings.end(job, "failed", self._endings.say(job, "no_answer"), failure_of(model, error))
+            )
             return
         finally:
             del self._asked[job.id]
@@ -277,26 +265,11 @@ class Worker:
         if answer.stop_reason == "tool_use" and answer.tool_calls:
             await self._record(job, answered)
             return
-        ended = self._closing(job, answer.content, answer.stop_reason)
+        ended = self._endings.closing(job, answer.content, answer.stop_reason)
         telling.hush()
         await self._record(job, answered, ended)
         if ended.result in ("success", "need_input"):
             telling.stands()
-
-    def _closing(self, job: JobRecord, content: Any, stop_reason: str) -> TurnEnded:
-        """How a turn ends on the model's last answer."""
-        text = "".join(block["text"] for block in content if block["type"] == "text").strip()
-        if stop_reason == "refusal":
-            return self._end(job, "blocked", text or self._say(job, "declined"), "the model refused")
-        if stop_reason == "max_tokens":
-            return self._end(job, "failed", text or self._say(job, "no_answer"), "the answer was cut off at max_tokens")
-        if not text:
-            return self._end(job, "failed", self._say(job, "no_answer"), "the model ended without a text")
-        return self._end(job, "need_input" if ends_in_question(text) else "success", text)
-
-    def _end(self, job: JobRecord, result: TurnResult, reply: str, reason: str = "") -> TurnEnded:
-        thread = self._root.threads[job.thread]
-        return turn_ended(job, thread, result, reply, deliver=self.delivers.get(job.agent, False), reason=reason)
 
     def _user(self, job: JobRecord) -> str:
         return self._root.threads[job.thread].user
