@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet.errors import GraphError
+from fleet.graph.living import LivingRoot
 from fleet.graph.records import JobRecord
 from fleet.ledger.base import Ledger
-from fleet.ledger.events import ConfirmationSettled, DispatchRequested, MessageAccepted, SubjobStarted, TurnStarted
+from fleet.ledger.events import (
+    ConfirmationSettled,
+    DispatchRequested,
+    MessageAccepted,
+    MessageDecided,
+    SubjobStarted,
+    TurnStarted,
+)
 from fleet.workers.confirm import open_questions, verdicts
 
 __all__ = ["answers_to_questions", "last_ids", "messages_of"]
 
 _APPLICATION = "application"  # who a dispatch is by that the application makes and names nobody for
+_ADDRESSED = ("gate", "dispatch", "user")  # who decides on a message of which it is said where it belongs
 
 
 def messages_of(ledger: Ledger, job: JobRecord, ids: Iterable[str]) -> list[MessageAccepted]:
@@ -28,16 +37,18 @@ def last_ids(ledger: Ledger, job: JobRecord) -> tuple[str, ...]:
     raise GraphError(f"job {job.id} was woken and never had a message")
 
 
-def answers_to_questions(ledger: Ledger, job: JobRecord, user: str, now_us: int) -> list[ConfirmationSettled]:
+def answers_to_questions(ledger: Ledger, root: LivingRoot, job: JobRecord, now_us: int) -> list[ConfirmationSettled]:
     """What the open turn's messages make of the questions that the turn before ended with.
 
-    Only what the user wrote after a question was put to them is an answer to it.
+    Only what the user wrote after a question was put to them is an answer to it; and if another thread has asked them
+    something since, a router's guess that they mean this one is not enough.
     """
     questions = [each for each in open_questions(job, job.turn - 1) if "put" in each]
     if not questions or not len(job.turn_ids):
         return []
-    since = max(each["put"] for each in questions)
-    answers = [each for each in map(str, job.turn_ids) if _is_answer(ledger, each, since)]
+    user, since = root.threads[job.thread].user, max(each["put"] for each in questions)
+    guesses = not _asked_since(root, job, user, since, now_us)
+    answers = [each for each in map(str, job.turn_ids) if _is_answer(ledger, each, since, guesses=guesses)]
     texts = [each.text for each in messages_of(ledger, job, answers)]
     return [
         ConfirmationSettled(
@@ -48,16 +59,34 @@ def answers_to_questions(ledger: Ledger, job: JobRecord, user: str, now_us: int)
     ]  # fmt: skip
 
 
-def _is_answer(ledger: Ledger, message_id: str, since: int) -> bool:
+def _is_answer(ledger: Ledger, message_id: str, since: int, *, guesses: bool) -> bool:
     """Whether a message came after event `since`, and holds the user's own words.
 
-    What an operator, or a workflow's step before, puts into a thread by a dispatch is not the user's word.
+    What an operator, or a workflow's step before, puts into a thread by a dispatch is not the user's word. Without
+    `guesses` it counts only if it was addressed to the thread: by a gate, such as its session's, by a dispatch, or by
+    the user who was asked.
     """
-    stored = ledger.read_stream(f"message:{message_id}")[0]
-    if isinstance(stored.event, DispatchRequested):
-        asked = stored.event.assignment
-        return stored.seq > since and not asked.step_of and (asked.by_user or asked.by == _APPLICATION)
-    return stored.seq > since
+    stream = ledger.read_stream(f"message:{message_id}")
+    accepted = stream[0].event
+    if isinstance(accepted, DispatchRequested):
+        asked = accepted.assignment
+        if asked.step_of or not (asked.by_user or asked.by == _APPLICATION):
+            return False
+    addressed = any(isinstance(each.event, MessageDecided) and each.event.decision.by in _ADDRESSED for each in stream)
+    return stream[0].seq > since and (guesses or addressed)
+
+
+def _asked_since(root: LivingRoot, job: JobRecord, user: str, since: int, now_us: int) -> bool:
+    """Whether another thread has put a question to the user after event `since` that can still be answered."""
+    for thread_id in dict.fromkeys(map(str, root.users[user].recent)):
+        other = root.jobs[root.threads[thread_id].job]
+        if other.id == job.id or other.pending == "[]":
+            continue
+        if any(
+            each.get("put", 0) > since and each["expires_at"] > now_us for each in open_questions(other, other.turn)
+        ):
+            return True
+    return False
 
 
 def _task(ledger: Ledger, job: JobRecord) -> MessageAccepted:

@@ -213,10 +213,9 @@ class Worker:
 
     async def _hear(self, job: JobRecord) -> None:
         """Put on record what this turn's messages answer to the questions that the turn before ended with."""
-        user = self._user(job)
-        for settled in answers_to_questions(self._ledger, job, user, now_us()):
+        for settled in answers_to_questions(self._ledger, self._root, job, now_us()):
             with contextlib.suppress(StaleWriteError):  # an operator was first
-                await self._write(Draft(f"confirm:{settled.confirm_id}", 0, (settled,), user))
+                await self._write(Draft(f"confirm:{settled.confirm_id}", 0, (settled,), settled.user))
 
     async def _cut_off(self, job: JobRecord, cut: CutOff | None) -> None:
         """End the turn if nobody knows what became of a call."""

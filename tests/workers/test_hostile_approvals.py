@@ -307,3 +307,14 @@ def test_a_number_is_a_number_before_anybody_decides_on_it(amount):
 
     with pytest.raises(ToolError, match="tip was not run: "):
         Tool.of(tip).bind({"amount": amount})
+
+
+async def test_a_yes_that_its_session_addresses_counts_though_another_thread_asked_later(tmp_path):
+    work = once([PAY], [use("pay", amount=6, to="bob")])
+    async with fleet_of(tmp_path / "home", work) as fleet:
+        for session, text in (("s1", "pay ann"), ("s2", "pay bob"), ("s1", "yes")):
+            sent = await fleet.accept(Message("ana", text, session_id=session))
+            await fleet.reply_to(sent.message_id)
+            await fleet.idle()
+        assert RAN == ["pay 5 EUR ann"]
+        assert [each.state for each in confirmations(fleet.ledger, every=True)] == ["open", "approved"]
