@@ -16,7 +16,7 @@ from typing import Any, Literal
 from fleet.agents.catalog import Catalog
 from fleet.clock import from_us, to_us
 from fleet.errors import WarmupError
-from fleet.ledger.base import Blob
+from fleet.ledger.base import Blob, Ledger
 from fleet.ledger.events import Attempt, Candidate, Decision, QuestionAsked
 from fleet.llm.base import Model
 from fleet.prompting.prompts import render_prompt
@@ -57,6 +57,10 @@ class Decider:
         self._prompt = Blob.of(self._system)
         self._sample = Blob.of(_sample(catalog, settings.candidates))
         self._calls = asyncio.Semaphore(settings.concurrency)
+
+    def recall(self, ledger: Ledger) -> None:
+        """Let quotas count what the ledger says was given lately. Raises: LedgerError."""
+        self._policy.recall(ledger)
 
     async def decide(
         self, facts: Facts, queue_us: int = 0, behind: Sequence[Facts] = (), *, ask: bool = False

@@ -6,16 +6,18 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fleet.agents.catalog import Catalog
 from fleet.graph.records import RECENT_KEPT
+from fleet.ledger.base import Ledger
 from fleet.ledger.events import Decision
 from fleet.ledger.storable import storable
 from fleet.prompting.views import ThreadView
 from fleet.routing.decided import Decided
 from fleet.routing.facts import Facts
-from fleet.routing.quotas import Quota
+from fleet.routing.quotas import Quota, ages_of_agents, ages_of_user
 
 __all__ = ["Policy"]
 
@@ -31,6 +33,13 @@ class Policy:
         self._of_agent = {
             role: Quota(agent.quota, f"agent {role}") for role, agent in app.agents.items() if agent.quota
         }
+
+    def recall(self, ledger: Ledger) -> None:
+        """Count what was given before this process began, as the ledger tells it. Raises: LedgerError."""
+        if (of_user := self._of_user) is not None:
+            of_user.past = partial(ages_of_user, ledger, of_user)
+        for role, ages in ages_of_agents(ledger, self._of_agent).items() if self._of_agent else ():
+            self._of_agent[role].begin(role, ages, time.monotonic())
 
     def limit(self, facts: Facts) -> Facts | Decided:
         """The facts with nothing in them that the message may not have, or the decision that refuses it.

@@ -104,6 +104,7 @@ class Fleet:
 
     async def _begin(self, before: str) -> None:
         root = self._graph.root
+        self._decider.recall(self.ledger)
         self._intake = Intake(self.ledger, self.settings.max_message_bytes, self.settings.inbox_limit)
         self._loop = parts(
             self._catalog, self.ledger, root, self._decider, self.models if self._workers else None, self._pen.write,

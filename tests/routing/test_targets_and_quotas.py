@@ -122,3 +122,34 @@ def test_a_quota_is_so_many_in_any_stretch_of_that_length():
 def test_what_is_no_quota_is_refused(spelled):
     with pytest.raises(ConfigError, match="agent a: a quota is written 20/min"):
         Quota(spelled, "agent a")
+
+
+async def test_quotas_count_on_after_a_restart(tmp_path):
+    home = tmp_path / "home"
+    agents = [DialogAgent(role="helper", quota="3/h"), DialogAgent(role="billing", quota="1/s")]
+
+    def app():
+        return App(name="two", agents=agents, user_quota="2/day", gate=[])
+
+    models = scripted(lambda request: start(), fallback=lambda request: start())
+
+    async def say(*messages):
+        async with open_fleet(home, app(), models=models) as fleet:
+            for user, message_id in messages:
+                await fleet.accept(Message(user, "hi", message_id))
+                await fleet.idle()
+            return [(each.by, each.gate) for each in decisions(fleet)[-len(messages) :]]
+
+    async with open_fleet(home, app(), models=models) as fleet:
+        await fleet.dispatch("helper", user="ana", text="no word of hers", id="d", mode="sync")
+    assert await say(("ana", "a-1")) == [("model", "")]
+    assert await say(("ana", "a-2"), ("ana", "a-3")) == [("model", ""), ("policy", "user_quota")]
+    assert await say(("ana", "a-4"), ("bo", "b-1")) == [("policy", "user_quota"), ("policy", "quota")], "3 of helper's"
+    assert await say(("bo", "b-2"), ("bo", "b-3")) == [("policy", "quota"), ("policy", "user_quota")]
+
+
+def test_what_is_past_its_stretch_or_more_than_its_number_is_not_counted_on():
+    quota = Quota("2/min", "x")
+    quota.past = lambda key: [61.0, 30.0] if key == "a" else []
+    assert [quota.take("a", at) for at in (1000, 1001, 1031)] == [True, False, True]
+    assert [quota.take("b", at) for at in (1000, 1001, 1002)] == [True, True, False]
