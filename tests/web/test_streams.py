@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from support.claude import KEY
-from support.fleets import events_of, helper_app, scripted, start
+from support.commands import Running
+from support.fleets import check_exactly_once, events_of, helper_app, scripted, start
 from support.messages_server import MessagesServer, Reply, text, tool_use
 
 from fleet import DispatchAction, DispatchResult, Fleet, Settings, tool
 from fleet.ledger.events import TurnEnded
+from fleet.runtime.home import Home
 from fleet.runtime.takeover import reply, takeover
 from fleet.web.grants import Grant, Issuer
 from fleet.web.serve import listening
@@ -179,3 +183,32 @@ async def test_a_worker_that_stops_says_so_and_keeps_the_message(tmp_path):
             )  # fmt: skip
     async with served(tmp_path) as (fleet, server, client), client("GET", "/v1/messages/m-1/stream") as said:
         assert [event async for event in events(said)][-1][1]["reply"] == "Done."
+
+
+async def test_a_worker_killed_in_the_middle_breaks_it_off_and_the_next_one_goes_on(tmp_path):
+    async with MessagesServer() as server, aiohttp.ClientSession() as session:
+        server.script(text(WORDS, go_on=asyncio.Event()))
+        given = {
+            "FLEET_TOKEN_SECRET": SECRET, "FLEET_ROUTER_MODEL": "offline:router", "ANTHROPIC_API_KEY": KEY,
+            "FLEET_WORKER_MODEL": "anthropic:claude-test", "ANTHROPIC_BASE_URL": server.url,
+        }  # fmt: skip
+        command = ("worker", "--home", tmp_path, "--http", ":0")
+        with Running(*command, **given) as worker:
+            at = (await asyncio.to_thread(worker.read_until, "HTTP API on ", err=True)).split()[-1]
+            body = {"text": "When is the next payday?", "id": "m-1", "stream": True}
+            async with Client(session, at)("POST", "/v1/messages", body) as said:
+                coming = events(said)
+                assert [(await anext(coming))[0] for _ in range(2)] == ["accepted", "text"]
+                worker.signal(signal.SIGKILL)
+                with pytest.raises(aiohttp.ClientError):
+                    await anext(coming)
+        with Running(*command, **given) as worker:
+            at = (await asyncio.to_thread(worker.read_until, "HTTP API on ", err=True)).split()[-1]
+            async with Client(session, at)("GET", "/v1/messages/m-1/stream") as said:
+                got = [event async for event in events(said)]
+            assert (got[-1][0], got[-1][1]["reply"]) == ("reply", "Done.")
+            worker.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(worker.end) == 0
+    with Home(tmp_path).read_ledger() as ledger:
+        check_exactly_once(list(ledger.read()))
+        assert WORDS[:12] not in str(list(ledger.read()))  # what was told is nowhere on record
