@@ -17,7 +17,7 @@ from fleet.ledger.events import (
     TurnEnded,
 )
 
-__all__ = ["awaited"]
+__all__ = ["awaited", "stands_for"]
 
 
 @contextmanager
@@ -45,14 +45,19 @@ def awaited(
 
     listeners.append(listen)
     try:
-        decided = (each.event for each in ledger.read_stream(f"message:{message_id}"))
-        wanted = next(filter(None, (_settled_by(each, message_id) for each in decided)), message_id)
+        wanted = stands_for(ledger, message_id)
         known = _reply_on_record(ledger, wanted)
         if known is not None and not done.done():
             done.set_result(known)
         yield done
     finally:
         listeners.remove(listen)
+
+
+def stands_for(ledger: Ledger, message_id: str) -> str:
+    """The message that is answered in this one's place: the one whose question it has settled, else itself."""
+    decided = (each.event for each in ledger.read_stream(f"message:{message_id}"))
+    return next(filter(None, (_settled_by(each, message_id) for each in decided)), message_id)
 
 
 def _reply_in(event: Event, message_id: str) -> str | None:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from fleet.audit.explain import explain
 from fleet.errors import FleetError
+from fleet.runtime.awaited import stands_for
 from fleet.runtime.fleet import Fleet
 from fleet.workers.partials import Partial
 
@@ -37,8 +38,12 @@ async def stream_reply(
     response = web.StreamResponse(headers=_HEADERS)
     heard: asyncio.Queue[Partial | None] = asyncio.Queue()
 
+    mine: dict[str, bool] = {}  # by reply: whether it answers the message
+
     def hear(partial: Partial) -> None:
-        if message_id in partial.message_ids:
+        if partial.reply_id not in mine:
+            mine[partial.reply_id] = stands_for(fleet.ledger, message_id) in partial.message_ids
+        if mine[partial.reply_id]:
             heard.put_nowait(partial)
 
     unlisten = fleet.partials.listen(hear, user)
@@ -50,11 +55,11 @@ async def stream_reply(
             await _send(response, "accepted", accepted)
         await _tell(response, heard)
         try:
-            answered.result()
+            said = answered.result()
         except FleetError as error:  # of the fleet, not of the request: its answer has begun
             await _send(response, "stopped", {"message": error.message})
         else:
-            await _send(response, "reply", await asyncio.to_thread(_reply, fleet, message_id))
+            await _send(response, "reply", await asyncio.to_thread(_reply, fleet, message_id, said))
     except ConnectionError:  # nobody reads it any more
         pass
     finally:
@@ -85,10 +90,13 @@ async def _tell(response: web.StreamResponse, heard: asyncio.Queue[Partial | Non
             await _send(response, "text", {"reply_id": key, "at": partial.at, "text": partial.text})
 
 
-def _reply(fleet: Fleet, message_id: str) -> dict[str, Any]:
-    """How the message stands on record."""
-    found = explain(fleet.ledger, message_id).as_dict()
-    return {key: found[key] for key in ("message_id", "state", "result", "reply_id", "reply")}
+def _reply(fleet: Fleet, message_id: str, said: str) -> dict[str, Any]:
+    """How the message stands on record; `said` is the reply, or the question that its user is asked about it."""
+    found = explain(fleet.ledger, stands_for(fleet.ledger, message_id)).as_dict()
+    return {
+        "message_id": message_id, "state": found["state"], "result": found["result"], "reply_id": found["reply_id"],
+        "reply": said,
+    }  # fmt: skip
 
 
 async def _send(response: web.StreamResponse, event: str, data: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from support.claude import KEY
 from support.commands import Running
 from support.fleets import check_exactly_once, events_of, helper_app, scripted, start
 from support.messages_server import MessagesServer, Reply, text, tool_use
+from support.unsure import QUESTION, route, two_desks, two_threads
 
 from fleet import DispatchAction, DispatchResult, Fleet, Settings, tool
 from fleet.ledger.events import TurnEnded
@@ -64,14 +65,14 @@ async def events(said):
 
 
 @asynccontextmanager
-async def served(home, app=None, **settings):
+async def served(home, app=None, router=lambda request: start(), **settings):
     async with MessagesServer() as server:
         given = Settings(
             home=home, router_model="test:router", worker_model="anthropic:claude-test", anthropic_api_key=KEY,
             anthropic_base_url=server.url, model_retries=0, **settings,
         )  # fmt: skip
         async with (
-            Fleet(app or helper_app(), given, models=scripted(lambda request: start())) as fleet,
+            Fleet(app or helper_app(), given, models=scripted(router)) as fleet,
             listening(fleet, ISSUER, "127.0.0.1", 0) as url,
             aiohttp.ClientSession() as session,
         ):
@@ -132,6 +133,18 @@ async def test_what_is_taken_back_is_a_reset(tmp_path):
         got = await client.stream({"text": "When?"})
         assert [name for name, _ in got][-2:] == ["reset", "reply"]
         assert (got[-1][1]["state"], got[-1][1]["result"]) == ("failed", "failed")
+
+
+async def test_a_question_ends_the_stream_and_its_answer_gets_the_reply_in_pieces(tmp_path):
+    async with served(tmp_path, two_desks(), route, ask_below=0.7) as (fleet, server, client):
+        await two_threads(fleet)
+        got = await client.stream({"text": "unclear", "id": "m"})
+        assert [name for name, _ in got] == ["accepted", "reply"]
+        assert (got[-1][1]["state"], got[-1][1]["reply"]) == ("asked", QUESTION)
+        server.script(text(WORDS))
+        got = await client.stream({"text": "2", "id": "a"})
+        assert [name for name, _ in got] == ["accepted", "text", "text", "text", "reply"]
+        assert (got[-1][1]["message_id"], got[-1][1]["state"], got[-1][1]["reply"]) == ("a", "answered", WORDS)
 
 
 async def test_a_takeover_takes_it_back_and_the_stream_waits_for_the_person(tmp_path):
