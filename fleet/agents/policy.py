@@ -21,7 +21,8 @@ class Policy:
     price table has them: of one turn, of a job in its life, of one user in a UTC day over all agents. What is reached
     ends the turn before its next model call, as failed, with a reply that says so. Of tasks handed to other agents,
     `turn_subjobs` is how many one turn may hand out, `subjob_depth` how often a task may be handed down; what a child
-    uses counts for its parent's turn and job too, and a turn's time does not run while it waits for a child.
+    uses counts for its parent's turn and job too, and a turn's time does not run while it waits for a child:
+    `job_timeout_s` bounds what a turn takes with all that it waits for, and then ends it and them.
     `thread_reminders` is how many reminders of one thread may be open.
     Raises: ConfigError for a limit that is not above 0, or retries below.
     """
@@ -33,6 +34,7 @@ class Policy:
     retry_backoff_s: float | None = None
     tool_timeout_s: float | None = None
     turn_timeout_s: float | None = None
+    job_timeout_s: float | None = None
     turn_tokens: int | None = None
     turn_usd: float | None = None
     job_tokens: int | None = None

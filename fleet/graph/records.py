@@ -103,15 +103,15 @@ class JobRecord(Record):
     dispatch gave it, "" for none; `cancelled` has what is called off and not ended yet, each a JSON object with id (""
     for a turn that no message began) and reason. `pending` holds the confirmations that nobody has answered, `settled`
     what people have said and no turn has taken up, `turn_settled` the keys that the open turn took up, all as JSON.
-    `turn_at` is when the newest turn began, plus what it has waited for children; `taken_over` is who answers in its
-    place, "" for nobody, and `takeovers` the version of the stream that says so; `said` is what they have said and no
-    turn has given to the user, as JSON, with the ids of the messages that it answers. `tokens` and `spent` (millionths
-    of a US dollar) are what its model calls and those of children it waited for have used, `turn_…` the newest turn's,
-    `most_…` what it may use in all (0: no word). `reminders` are set and not due, `due` are due and wait for a turn,
-    `turn_due` those that the open turn took up, all as JSON (see graph/reminders.py). `step` is "" or, for a step of a
-    workflow, a JSON object: the `message` that it began with, the next step's in `then`, and whether it is `open`.
-    `parent` is the job that it is a child of; `subjobs` are the children of the open turn (see graph/subjobs.py),
-    `turn_subjobs` how many the newest turn has started, `waits_since` when it last began to wait.
+    `turn_began` is when the newest turn did, `turn_at` that plus what it has waited for children; `taken_over` is who
+    answers in its place, "" for nobody, and `takeovers` the version of the stream that says so; `said` is what they
+    have said and no turn has given to the user, as JSON, with the ids of the messages that it answers. `tokens` and
+    `spent` (millionths of a US dollar) are what its model calls and those of children it waited for have used, `turn_…`
+    the newest turn's, `most_…` what it may use in all (0: no word). `reminders` are set and not due, `due` are due and
+    wait for a turn, `turn_due` those that the open turn took up, all as JSON (see graph/reminders.py). `step` is "" or,
+    for a step of a workflow, a JSON object: the `message` that it began with, the next step's in `then`, and whether it
+    is `open`. `parent` is the job that it is a child of; `subjobs` are the children of the open turn (see
+    graph/subjobs.py), `turn_subjobs` how many the newest turn has started, `waits_since` when it last began to wait.
     """
 
     id: str
@@ -152,6 +152,7 @@ class JobRecord(Record):
     most_tokens: int = 0
     most_spent: int = 0
     takeovers: int = 0
+    turn_began: int = 0
 
 
 @memo(id="fleet/Root", singleton=True)

@@ -45,7 +45,7 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
         say(job, entry)
     job.open = True
     job.turn = event.turn
-    job.turn_at = stored.at
+    job.turn_at = job.turn_began = stored.at
     job.turn_tokens = job.turn_spent = 0
     job.turn_subjobs = 0
     job.turn_ids = list(event.message_ids)

@@ -6,6 +6,7 @@ and hold nobody up.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -50,12 +51,15 @@ class Turns:
         self._of_agent: Counter[str] = Counter()  # turns that run
         self._aside: dict[str, Ranking] = {}  # jobs of agents that are at their limit
         self._busy: dict[str, int | None] = {}  # job that runs or pauses → the rank of what came meanwhile
+        self._alarms: dict[str, asyncio.TimerHandle] = {}  # of jobs that may wait for children so long and no longer
         self._slots = self._starting = 0
         self.ended = 0  # turns since the start
         self._draining = False
 
     def wake(self, job_id: str, rank: int) -> None:
         """See to it that the job runs a turn for what waits for it."""
+        if alarm := self._alarms.pop(job_id, None):
+            alarm.cancel()
         if job_id in self._busy:
             known = self._busy[job_id]
             self._busy[job_id] = rank if known is None else min(known, rank)
@@ -92,6 +96,8 @@ class Turns:
     def drain(self) -> None:
         """Begin no more turns."""
         self._draining = True
+        for alarm in self._alarms.values():
+            alarm.cancel()
 
     def _pump(self) -> None:
         while len(self._ready) > self._starting and self._slots < self._concurrency and not self._draining:
@@ -194,3 +200,6 @@ class Turns:
         job = self._root.jobs[job_id]
         if has_work(job):
             self.wake(job_id, now_us() if rank is None else rank)
+        elif not self._draining and (most_s := self._worker.waits_at_most_s(job)) is not None:
+            loop = asyncio.get_running_loop()
+            self._alarms[job_id] = loop.call_later(max(0.0, most_s), self.wake, job_id, now_us())

@@ -10,7 +10,7 @@ from fleet.agents.policy import Policy
 from fleet.graph.records import DAY_US, JobRecord, UserRecord
 from fleet.settings import Settings
 
-__all__ = ["Breach", "breach_of", "policies_of", "time_left_s"]
+__all__ = ["Breach", "breach_of", "late_of", "policies_of", "time_left_s", "wait_left_s"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,11 @@ def breach_of(policy: Policy, job: JobRecord, user: UserRecord, now_us: int) -> 
     """The first limit that the open turn has reached; None if it may ask its model once more."""
     if policy.max_steps is not None and job.turn_steps >= policy.max_steps:
         return Breach("too_long", f"no end after {job.turn_steps} steps")
-    left = time_left_s(policy, job, now_us)
+    left = _left_s(policy.turn_timeout_s, job.turn_at, now_us)
     if left is not None and left <= 0:
         return Breach("too_long", f"no end after {policy.turn_timeout_s:g} s")
+    if late := late_of(policy, job, now_us):
+        return late
     today = user.day == now_us // DAY_US
     for what, tokens, spent, most_tokens, most_usd in (
         ("turn", job.turn_tokens, job.turn_spent, policy.turn_tokens, policy.turn_usd),
@@ -65,8 +67,24 @@ def breach_of(policy: Policy, job: JobRecord, user: UserRecord, now_us: int) -> 
     return None
 
 
-def time_left_s(policy: Policy, job: JobRecord, now_us: int) -> float | None:
-    """Seconds that the open turn has left; None for no limit."""
-    if policy.turn_timeout_s is None:
+def late_of(policy: Policy, job: JobRecord, now_us: int) -> Breach | None:
+    """What there is to say if the open turn has taken too long with all that it waited for; None if it has not."""
+    left = wait_left_s(policy, job, now_us)
+    if left is None or left > 0:
         return None
-    return policy.turn_timeout_s - (now_us - job.turn_at) / 1_000_000
+    return Breach("too_long", f"no end after {policy.job_timeout_s:g} s, with all that it waited for")
+
+
+def time_left_s(policy: Policy, job: JobRecord, now_us: int) -> float | None:
+    """Seconds that the open turn has left for work of its own; None for no limit."""
+    given = (_left_s(policy.turn_timeout_s, job.turn_at, now_us), wait_left_s(policy, job, now_us))
+    return min((each for each in given if each is not None), default=None)
+
+
+def wait_left_s(policy: Policy, job: JobRecord, now_us: int) -> float | None:
+    """Seconds that the open turn has left for what it waits for; None for no limit."""
+    return _left_s(policy.job_timeout_s, job.turn_began, now_us)
+
+
+def _left_s(most_s: float | None, since_us: int, now_us: int) -> float | None:
+    return None if most_s is None else most_s - (now_us - since_us) / 1_000_000

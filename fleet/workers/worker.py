@@ -36,7 +36,7 @@ from fleet.llm.base import Answer, Model, Request, ask_model, failure_of
 from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.beginning import Beginnings
-from fleet.workers.budget import breach_of, policies_of, time_left_s
+from fleet.workers.budget import breach_of, late_of, policies_of, time_left_s, wait_left_s
 from fleet.workers.confirm import open_questions
 from fleet.workers.conversation import messages_for
 from fleet.workers.ending import Endings, given_up
@@ -128,6 +128,15 @@ class Worker:
         while not await self._stand_back(job) and job.open and not waits(job):
             await self._step(job, transcript)
             await self._call_off(job)
+        if job.open and waits(job) and (late := late_of(self._policies[job.agent], job, now_us())):
+            said = self._endings.say(job, late.words)
+            await self._record(job, self._endings.end(job, "failed", said, late.reason))
+
+    def waits_at_most_s(self, job: JobRecord) -> float | None:
+        """Seconds after which a turn that waits for children is to be ended; None for no limit, or if it does not."""
+        if not waits(job) or job.agent not in self._policies:
+            return None
+        return wait_left_s(self._policies[job.agent], job, now_us())
 
     def _away(self, job: JobRecord) -> str:
         """What is said for an agent that is paused; "" for one at work, or whose users wait."""

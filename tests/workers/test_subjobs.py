@@ -267,6 +267,56 @@ async def test_a_child_that_hangs_ends_by_its_time_and_not_by_its_parents(tmp_pa
         assert events_of(fleet, TurnEnded)[-1].event.result == "success"  # its own time did not run meanwhile
 
 
+async def test_who_waits_too_long_ends_with_all_that_it_waits_for(tmp_path):
+    hung = asyncio.Event()
+
+    async def worker(request: Any) -> Any:
+        if last_words_or(request) == "hang":
+            hung.set()
+            await asyncio.Event().wait()
+        return obey(request)
+
+    def bounded(seconds: float) -> App:
+        app = office()
+        app.agents["lead"].policy = Policy(job_timeout_s=seconds)
+        return app
+
+    async with open_fleet(tmp_path, bounded(600), models=scripted(to_lead, worker), drain_s=0.05) as fleet:
+        await fleet.accept({"user": "ana", "text": "researcher(writer(hang))", "id": "m-1"})
+        await hung.wait()  # and the worker ends; the next one has a shorter patience, counted from the turn's beginning
+    async with open_fleet(tmp_path, bounded(0.5), models=scripted(to_lead, worker)) as fleet:
+        assert "stopped" in await fleet.reply_to("m-1")
+        await fleet.idle()
+        ended = [each.event for each in events_of(fleet, TurnEnded)]
+        assert [each.result for each in ended] == ["failed"] * 3
+        assert ended[0].reason == "no end after 0.5 s, with all that it waited for"
+        assert all("called off: the turn of" in each.reason for each in ended[1:])
+        assert await ask(fleet, "hello", "m-2") == "done: hello"
+        assert not fleet.ledger.pending("turns")
+    live, rebuilt = digests(tmp_path, tmp_path / "rebuilt")
+    assert live == rebuilt
+
+
+@pytest.mark.parametrize("patience", [0.3, 60.0])
+async def test_a_turn_waits_for_a_child_as_long_as_it_may(tmp_path, patience):
+    late = asyncio.Event()
+
+    async def worker(request: Any) -> Any:
+        if last_words_or(request) == "slowly" and patience < 1:
+            await late.wait()
+        return obey(request)
+
+    app = office(policy=Policy(job_timeout_s=patience))
+    async with open_fleet(tmp_path, app, models=scripted(to_lead, worker)) as fleet:
+        reply = await ask(fleet, "writer(slowly)")
+        parent = events_of(fleet, TurnEnded)[0 if patience < 1 else -1].event
+        if patience < 1:
+            assert parent.reason == "no end after 0.3 s, with all that it waited for"
+            assert reply == parent.reply
+        else:
+            assert said(reply)["reply"] == "done: slowly"
+
+
 async def test_who_is_not_waited_for_goes_on_alone(tmp_path):
     release = asyncio.Event()
 
