@@ -172,7 +172,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
         job.tail.pop()
         say(job, {"role": "assistant", "content": [*last["content"], told]})
     job.open = False
-    if event.then or not (event.result == "need_input" or event.by or only_reminded(job)):
+    if event.then or not (event.result == "need_input" or event.waits_for or event.by or only_reminded(job)):
         end_step(job)
     called_off(root, job, event.subjobs)
     job.turn_settled = job.turn_due = "[]"

@@ -213,7 +213,8 @@ class TurnEnded(Event):
     confirmations, resolved calls, persons' replies and reminders that it took up; `by` is the person whose reply it
     is, "" for the agent's own. With `then` the result is the input of a workflow's next step, which begins with the
     message of that id; `subjobs` are the child jobs that it waited for and that are called off with it; `asks` names
-    the confirmations that the reply puts to the user, who can answer no others. Stream: job:ID.
+    the confirmations that the reply puts to the user, who can answer no others. A blocked turn may say what it
+    `waits_for`: an operator's word on a call that needs approval, or that was cut off. Stream: job:ID.
     """
 
     TYPE = "turn.ended"
@@ -233,6 +234,7 @@ class TurnEnded(Event):
     then: str = ""
     subjobs: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    waits_for: Literal["", "approval", "resolution"] = ""
 
     def opens(self) -> tuple[tuple[Queue, str], ...]:
         reply: tuple[tuple[Queue, str], ...] = (("outbox", self.reply_id),) if self.reply_id and self.deliver else ()

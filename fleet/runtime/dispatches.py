@@ -41,6 +41,7 @@ class Dispatch:
     `state` is requested (nothing decided yet), asked (its user says where it goes), scheduled (in its thread's line),
     running, or one of the ends: a turn's result, cancelled, or error (it could not be assigned). `reason` says why it
     ended so.
+    A turn that is blocked until an operator says something has what it `waits_for`, approval or resolution.
     With a `workflow` (its roles) `steps` are its steps so far, each the dispatch that it is, and state, reason, agent,
     thread, job and reply are the newest one's.
     """
@@ -61,13 +62,14 @@ class Dispatch:
     decided_at: int = 0
     ended_at: int = 0
     reply: str = ""
+    waits_for: str = ""
     workflow: tuple[str, ...] = ()
     steps: tuple[Dispatch, ...] = ()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it. A workflow whose step asks something waits for the user's answer."""
-        waits = self.state == "need_input" and len(self.steps) < len(self.workflow)
+        """Whether nothing more will come of it. A workflow whose step asks something waits for the answer."""
+        waits = (self.state == "need_input" or self.waits_for) and len(self.steps) < len(self.workflow)
         return self.state not in _OPEN and not waits
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ class Dispatch:
             "retry_of": self.retry_of,
             **{name: iso(value) if value else None for name, value in at.items()},
             "reply": self.reply,
+            "waits_for": self.waits_for,
             "workflow": list(self.workflow),
             "steps": [
                 {name: getattr(each, name) for name in ("agent", "state", "id", "thread_id", "reason", "reply")}
@@ -142,7 +145,7 @@ def again(ledger: Ledger, dispatch_id: str, *, by: str) -> Message:
     or it ended well.
     """
     found = _open(ledger, dispatch_id)
-    if found.state not in _TRY_AGAIN:
+    if found.state not in _TRY_AGAIN or not found.ended:
         so = f"ended as {found.state}" if found.ended else f"is {found.state} and has not ended"
         raise InputError(f"dispatch {dispatch_id} {so}; there is nothing to try again")
     asked = _requested(_stream(ledger, dispatch_id))
@@ -210,7 +213,7 @@ def _read(ledger: Ledger, stream: list[Stored]) -> Dispatch:
         state, ended_at = "running", 0
     return replace(
         first, state=state, reason=told, agent=last.agent, thread_id=last.thread_id, job_id=last.job_id,
-        ended_at=ended_at, reply=last.reply, workflow=roles, steps=tuple(steps),
+        ended_at=ended_at, reply=last.reply, waits_for=last.waits_for, workflow=roles, steps=tuple(steps),
     )  # fmt: skip
 
 
@@ -260,8 +263,8 @@ def _decided(ledger: Ledger, stored: Stored, event: MessageDecided, off: str, th
 def _answered(ledger: Ledger, since: Stored, message_id: str, off: str, then: str) -> dict[str, Any]:
     """What the first turn that took the message up since then makes of its dispatch.
 
-    With `then` it is a step that others follow: after a turn that asks something, or in which a person
-    spoke before all was answered, the next turn of its job counts.
+    With `then` it is a step that others follow: after a turn that asks something or waits for an operator, or in which
+    a person spoke before all was answered, the next turn of its job counts.
     """
     fields: dict[str, Any] = {}
     asks = ""  # the job that has asked something
@@ -273,20 +276,20 @@ def _answered(ledger: Ledger, since: Stored, message_id: str, off: str, then: st
         if message_id not in turn.message_ids and turn.job_id != asks:
             continue
         if isinstance(turn, TurnStarted):
-            fields |= {"state": "running", "reason": "", "ended_at": 0}
+            fields |= {"state": "running", "reason": "", "ended_at": 0, "waits_for": ""}
             taken = turn.message_ids
             continue
         if message_id not in turn.message_ids and (fields["state"] != "running" or turn.message_ids != taken):
             continue  # another message of the thread was called off before a turn took it up
-        goes_on = then and (turn.result == "need_input" or (turn.by and not turn.then))
+        goes_on = then and (turn.result == "need_input" or turn.waits_for or (turn.by and not turn.then))
         called_off = off and (turn.reason == off if turn.result == "failed" else then and turn.then != then)
         reason = turn.reason or ("the turn asks for an answer" if turn.result == "need_input" else "the turn ended")
         fields |= {
             "state": "cancelled" if called_off else turn.result, "reason": off if called_off else reason,
-            "ended_at": each.at, "reply": turn.reply,
+            "ended_at": each.at, "reply": turn.reply, "waits_for": "" if called_off else turn.waits_for,
         }  # fmt: skip
         if called_off or not goes_on:
             return fields
-        fields["state"] = "need_input"
+        fields["state"] = "blocked" if turn.waits_for else "need_input"
         asks = turn.job_id
     return fields

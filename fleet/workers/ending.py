@@ -102,7 +102,7 @@ class Endings:
         asked = words_for(questions, self._words, locale_of(self._root.threads[job.thread]))
         reply = "\n\n".join(filter(None, (told, asked)))
         ended = self.end(job, "need_input" if asks else "blocked", reply, f"waits for approval: {waits}")
-        return ended.model_copy(update={"asks": asks})
+        return ended.model_copy(update={"asks": asks, "waits_for": "" if asks else "approval"})
 
     def closing(self, job: JobRecord, content: Any, stop_reason: str) -> TurnEnded:
         """How a turn ends on the model's last answer."""

@@ -231,8 +231,8 @@ class Worker:
         if cut is not None:
             said = self._endings.say(job, "unknown_effect", tool=cut.tool, why=cut.why)
             ended = self._endings.end(job, "blocked", said, f"{cut.tool} may have run: {cut.call_id}")
-            if cut.result.settled:
-                ended = ended.model_copy(update={"settled": (*ended.settled, cut.result.settled)})
+            settled = (*ended.settled, cut.result.settled) if cut.result.settled else ended.settled
+            ended = ended.model_copy(update={"settled": settled, "waits_for": "resolution"})
             await self._record(job, cut.result, ended)
 
     async def _think(self, job: JobRecord, transcript: str) -> None:

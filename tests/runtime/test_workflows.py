@@ -15,12 +15,14 @@ from support.fleets import (
     last_words,
     open_fleet,
     scripted,
+    use,
 )
 
-from fleet import App, DialogAgent, Message, SupervisedAgent
+from fleet import App, DialogAgent, Message, SupervisedAgent, tool
 from fleet.audit.explain import explain
 from fleet.errors import InputError
 from fleet.ledger.events import DispatchRequested, TurnEnded
+from fleet.runtime.approvals import confirmations, resolve_call, settle
 from fleet.runtime.dispatches import again, cancel_now, dispatches, find_dispatch
 from fleet.runtime.home import Home
 from fleet.runtime.letters import retry_message
@@ -299,3 +301,92 @@ async def test_what_is_no_workflow_is_refused(tmp_path, agents, given, why):
         with pytest.raises(InputError, match=why):
             await fleet.dispatch(agents, user="ana", **{"mode": "workflow", **given})
         assert not fleet.ledger.pending_count("inbox")
+
+
+class Careful(Line):
+    """The second of three agents asks an operator before it buys."""
+
+    def __init__(self, buy):
+        super().__init__()
+        self.buy, self.told = buy, []
+
+    def app(self, roles=ROLES):
+        app = super().app(roles)
+        app.agents["check"] = DialogAgent(
+            role="check", prompt="You are check.", send_message=self.out, tools=[self.buy]
+        )
+        return app
+
+    async def work(self, request):
+        if "You are check." not in request.system:
+            return await super().work(request)
+        last = request.messages[-1]["content"]
+        self.told.append(str(last))
+        return [use("buy", item="tea")] if isinstance(last, str) else "7, check"
+
+
+@pytest.mark.parametrize("verdict", ["approved", "denied"])
+async def test_an_operators_word_sends_a_blocked_step_on(tmp_path, verdict):
+    @tool(effect="external", approver="operator", idempotent=True)
+    def buy(item: str) -> str:
+        """Buy something."""
+        return f"bought {item}"
+
+    line, home = Careful(buy), tmp_path / "home"
+    async with open_fleet(home, line.app(), models=line.models()) as fleet:
+        await fleet.dispatch(ROLES, user="ana", text="7", mode="workflow", id="w-1")
+        waits = await settled(fleet, "w-1")
+        assert (waits.state, waits.waits_for, waits.ended) == ("blocked", "approval", False)
+        assert waits.reason.startswith("step 2 of 3, check: waits for approval: ")
+        with pytest.raises(InputError, match="dispatch w-1 is blocked and has not ended"):
+            again(fleet.ledger, "w-1", by="ops")
+    async with open_fleet(home, line.app(), models=line.models()) as fleet:
+        (asked,) = confirmations(fleet.ledger)
+        settle(fleet.ledger, asked.id, approved=verdict == "approved", by="eva")
+        while not (done := find_dispatch(fleet.ledger, "w-1")).ended:
+            await asyncio.sleep(0.02)
+        await fleet.idle()
+        assert standing(done) == [(role, "success") for role in ROLES]
+        assert done.reply == "7, check, send"
+        assert ("bought tea" in line.told[-1]) == (verdict == "approved")
+        assert nothing_left(fleet.ledger)
+        assert fleet.ledger.verify().ok
+    live, rebuilt = digests(home, tmp_path / "again")
+    assert live == rebuilt
+
+
+async def test_a_blocked_step_may_be_called_off_instead(tmp_path):
+    @tool(effect="external", approver="operator", idempotent=True)
+    def buy(item: str) -> str:
+        """Buy something."""
+        return f"bought {item}"
+
+    line = Careful(buy)
+    async with open_fleet(tmp_path / "home", line.app(), models=line.models()) as fleet:
+        await fleet.dispatch(ROLES, user="ana", text="7", mode="workflow", id="w-1")
+        await settled(fleet, "w-1")
+        off = cancel_now(fleet.ledger, "w-1", by="ops")
+        assert (off.state, off.ended, off.waits_for) == ("cancelled", True, "")
+        (asked,) = confirmations(fleet.ledger)
+        settle(fleet.ledger, asked.id, approved=True, by="eva")
+        while fleet.ledger.pending_count("turns"):
+            await asyncio.sleep(0.02)
+        await fleet.idle()
+        assert len(find_dispatch(fleet.ledger, "w-1").steps) == 2, "what is approved later is no step's any more"
+
+
+async def test_a_call_that_was_cut_off_and_resolved_sends_its_step_on(tmp_path):
+    @tool(effect="external", confirm="never", timeout_s=0.05)
+    async def buy(item: str) -> str:
+        """Buy something."""
+        await asyncio.Event().wait()
+
+    line, home = Careful(buy), tmp_path / "home"
+    async with open_fleet(home, line.app(), models=line.models()) as fleet:
+        await fleet.dispatch(ROLES, user="ana", text="7", mode="workflow", id="w-1")
+        waits = await settled(fleet, "w-1")
+        assert (waits.state, waits.waits_for, waits.ended) == ("blocked", "resolution", False)
+        resolve_call(fleet.ledger, waits.job_id, "", took_effect=True, by="eva")
+        while not (done := find_dispatch(fleet.ledger, "w-1")).ended:
+            await asyncio.sleep(0.02)
+        assert standing(done) == [(role, "success") for role in ROLES]
