@@ -83,8 +83,10 @@ def _state(ledger: Ledger, asked: ConfirmationAsked, at: int) -> Confirmation:
 def settle(ledger: Ledger, confirm_id: str, *, approved: bool, by: str) -> Confirmation:
     """Record an operator's word on a confirmation; a worker takes it up, now or when it starts.
 
-    Raises: InputError for an id that names none or several, or one that is settled or has expired; nothing is written.
+    Raises: InputError for an id that names none or several, one that is settled or has expired, or a name that cannot
+    be an operator's; nothing is written.
     """
+    _check_name(by)
     every = [each for each in confirmations(ledger, every=True) if each.id.startswith(confirm_id)] if confirm_id else []
     found = next((each for each in every if each.id == confirm_id), every[0] if len(every) == 1 else None)
     if found is None:
@@ -126,18 +128,28 @@ def cut_off_calls(ledger: Ledger, job_id: str = "") -> Iterator[CutOffCall]:
             )
 
 
+def _check_name(by: str) -> None:
+    if not by.strip() or not by.isprintable():
+        raise InputError("it takes a printable name, who says so; nothing was changed")
+    if by.strip().casefold() == "user":  # the record calls whoever the thread belongs to so
+        raise InputError(
+            "'user' is whoever the thread belongs to, and no operator's name: give yours (--by); nothing was changed"
+        )
+
+
 def _call(job_id: str, call_id: str) -> str:
     return f"call:{job_id}:{call_id}"
 
 
 def resolve_call(
-    ledger: Ledger, job_id: str, call_id: str, *, took_effect: bool, note: str = "", by: str = ""
+    ledger: Ledger, job_id: str, call_id: str, *, took_effect: bool, by: str, note: str = ""
 ) -> CutOffCall:
     """Record what became of a call that was cut off; the agent is told, and goes on.
 
     `call_id` may be left out where the job has one such call.
-    Raises: InputError for a job without such a call, or with several; nothing is written.
+    Raises: InputError for a job without such a call, or with several, or a name as of `settle`; nothing is written.
     """
+    _check_name(by)
     found = [each for each in cut_off_calls(ledger, job_id) if call_id in ("", each.call_id)]
     if not found:
         raise InputError(f"job {job_id!r} has no call to resolve; see `fleet jobs list`")

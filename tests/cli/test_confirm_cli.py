@@ -110,5 +110,14 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
     assert refused(call("confirm", "approve", "--home", home, "cfm_nope")) == (
         "'cfm_nope' is no confirmation; see `fleet confirm list`"
     )
+    (waiting,) = [json.loads(line) for line in call("confirm", "list", "--home", home, "--json").stdout.splitlines()]
+    for name in ("user", " User "):  # who the record would take for ana
+        said = refused(call("confirm", "approve", "--home", home, "--by", name, waiting["id"]))
+        assert said == (
+            "'user' is whoever the thread belongs to, and no operator's name: give yours (--by); nothing was changed"
+        )
+    said = refused(call("confirm", "approve", "--home", home, "--by", "ol\x1b[2Jga", waiting["id"]))
+    assert said == "it takes a printable name, who says so; nothing was changed"
+    assert waiting["id"] in call("confirm", "list", "--home", home).stdout
     assert "there is no fleet in" in refused(call("confirm", "list", "--home", tmp_path / "none"))
     assert "there is no fleet in" in refused(call("jobs", "list", "--home", tmp_path / "none"))
