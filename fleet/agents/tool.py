@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 
 from fleet.agents.aside import run_aside
 from fleet.agents.context import ToolContext
@@ -95,7 +95,7 @@ class Tool:
     def _validated(self, given: Mapping[str, Any]) -> BaseModel:
         try:
             return self.arguments.model_validate_json(
-                json.dumps(dict(given), allow_nan=False), strict=self.effect != "read"
+                json.dumps(dict(given), allow_nan=False), strict=self.effect != "read", extra="forbid"
             )
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
@@ -206,15 +206,28 @@ def _build(fn: Callable[..., Any], declared: _Declared) -> Tool:
             declared.question.format(**dict.fromkeys(fields, ""))
     except (LookupError, ValueError, AttributeError):
         raise ConfigError(f"tool {name}: question {declared.question!r} names something that is no argument") from None
-    arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
-    schema = arguments.model_json_schema()
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    try:
+        arguments = create_model(f"{name}_arguments", __config__=config, **fields)
+        schema = arguments.model_json_schema()
+    except (PydanticUserError, NameError) as error:
+        raise ConfigError(f"tool {name}: {str(error).splitlines()[0]}") from None
     for part in (schema, *schema.get("properties", {}).values()):
         part.pop("title", None)
+    _close(schema)
     text = " ".join(filter(None, (doc.short_description, doc.long_description))) or name.replace("_", " ")
     return Tool(
         name, text, fn, declared.effect, confirm, declared.idempotent, declared.permission, declared.approver,
         declared.question, declared.timeout_s, arguments, context_name, schema,
     )  # fmt: skip
+
+
+def _close(schema: Any) -> None:
+    """Let no object of the schema have fields that it does not name, however deep it lies."""
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _close(part)
+    if isinstance(schema, dict) and isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        schema["additionalProperties"] = False
 
 
 def _checked(name: str, declared: _Declared) -> Confirm:

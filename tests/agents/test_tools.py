@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from fleet import AppEvent, ToolContext, ToolError, reducer, tool
 from fleet.agents.tool import Tool
@@ -118,6 +119,38 @@ def test_a_tool_with_effects_takes_what_json_has_no_type_for():
             Tool.of(book).bind({**given, **wrong})
 
 
+class Passenger(BaseModel):
+    name: str
+    seats: dict[str, int] = {}
+
+
+class Trip(BaseModel):
+    model_config = {"extra": "allow"}
+    passengers: list[Passenger]
+
+
+def test_a_schema_is_closed_however_deep():
+    @tool(effect="write")
+    def travel(trip: Trip) -> str:
+        """Travel."""
+        return ""
+
+    found = Tool.of(travel)
+    schema = found.input_schema
+    closed = [schema["additionalProperties"], *(each["additionalProperties"] for each in schema["$defs"].values())]
+    assert closed == [False] * 3
+    assert schema["$defs"]["Passenger"]["properties"]["seats"]["additionalProperties"] == {"type": "integer"}
+    good = {"trip": {"passengers": [{"name": "ana", "seats": {"window": 1}}]}}
+    assert found.bind(good)["trip"].passengers[0].seats == {"window": 1}
+    for wrong, where in (
+        ({"trip": {"passengers": [], "class": "first"}}, "trip.class"),
+        ({"trip": {"passengers": [{"name": "ana", "vip": "hunter2"}]}}, "trip.passengers.0.vip"),
+    ):
+        with pytest.raises(ToolError) as refused:
+            found.bind(wrong)
+        assert refused.value.message == f"travel was not run: {where}: Extra inputs are not permitted"
+
+
 def test_an_undecorated_function_counts_as_external():
     def send(to: Annotated[str, Field(description="whom")]) -> str:
         """Send."""
@@ -141,6 +174,8 @@ def kwargs(**more: str) -> None: ...
 def positional(a: str, /) -> None: ...
 def bare(a) -> None: ...
 def unknown(a: Nothing) -> None: ...  # noqa: F821
+def opaque(a: threading.Lock) -> None: ...
+def hidden(_a: int) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -151,6 +186,8 @@ def unknown(a: Nothing) -> None: ...  # noqa: F821
         (positional, "'a' cannot be named by a model"),
         (bare, "'a' needs a type annotation"),
         (unknown, "name 'Nothing' is not defined"),
+        (opaque, "tool opaque: Unable to generate pydantic-core schema"),
+        (hidden, "tool hidden: Fields must not use names with leading underscores"),
         (lambda: None, "a lambda cannot be a tool"),
     ],
 )
