@@ -104,8 +104,8 @@ def _locale(root: LivingRoot, stored: Stored, event: ev.LocaleSet) -> None:
 
 def _asked(root: LivingRoot, stored: Stored, event: ev.ConfirmationAsked) -> None:
     job = job_of(root, event.job_id)
-    asked = event.model_dump(mode="json", include=_KEPT_OF_ASKED)
-    job.pending = json.dumps([*json.loads(job.pending), {"key": event.confirm_id, **asked}], ensure_ascii=False)
+    asked = {"key": event.confirm_id, "agent": job.agent, **event.model_dump(mode="json", include=_KEPT_OF_ASKED)}
+    job.pending = json.dumps([*json.loads(job.pending), asked], ensure_ascii=False)
 
 
 def _settled(root: LivingRoot, stored: Stored, event: ev.ConfirmationSettled) -> None:

@@ -132,7 +132,8 @@ class Toolbox:
         if said["verdict"] != "approved":
             await self._returned(job, block, note_of(said), settled=said["key"])
             return None
-        tool = self._tools[job.agent].get(said["tool"])
+        asked_by = said.get("agent", job.agent)  # whoever has the thread by now
+        tool = self._tools.get(asked_by, {}).get(said["tool"])
         if tool is None:
             note = note_of(said, f"There is no tool {said['tool']!r} any more.", error=True)
             await self._returned(job, block, note, error=True, settled=said["key"])

@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.fleets import Outgoing, check_exactly_once, decisions, digests, events_of, last_words, open_fleet, scripted
+from support.fleets import (
+    Outgoing,
+    check_exactly_once,
+    decisions,
+    digests,
+    events_of,
+    last_words,
+    open_fleet,
+    scripted,
+    use,
+)
 
-from fleet import App, DialogAgent, Message
+from fleet import App, DialogAgent, Message, tool
 from fleet.audit.explain import explain
 from fleet.errors import InputError
 from fleet.ledger.events import JobHandedOver, TurnStarted
+from fleet.runtime.approvals import confirmations, settle
 from fleet.runtime.trace import traces
 
 
@@ -121,3 +132,73 @@ async def test_handing_over_takes_a_thread_and_an_agent(tmp_path, given):
 
         found = find_dispatch(fleet.ledger, wrong.id)
         assert (found.state, found.reason) == ("error", "the user has no thread 'thr_1'")
+
+
+class Buying(Desk):
+    """Both agents have a tool `buy`, each its own; the first one calls it, if it is told to buy."""
+
+    def __init__(self, approver):
+        super().__init__()
+        self.bought, self.told = [], []
+        self.tools = {}
+        for role in ("first", "second"):
+
+            @tool(effect="external", approver=approver, idempotent=True, question="Shall I buy {item}?")
+            def buy(item: str, role: str = role) -> str:
+                """Buy something."""
+                self.bought.append((role, item))
+                return f"{role} bought {item}"
+
+            self.tools[role] = [buy]
+
+    def app(self, *roles):
+        agents = [
+            DialogAgent(role=role, prompt=f"You are {role}.", send_message=self.sent[role], tools=self.tools[role])
+            for role in ("first", "second")
+        ]
+        return App(name="desk", agents=agents, gate=[])
+
+    async def work(self, request):
+        who = request.system.split("You are ")[1].split(".")[0]
+        last = request.messages[-1]["content"]
+        self.told.append((who, str(last)))
+        if who == "first" and isinstance(last, str) and "buy" in last:
+            return [use("buy", item="tea")]
+        return f"{who} here"
+
+
+async def test_what_the_agent_before_asked_the_user_lapses_when_the_thread_is_handed_over(tmp_path):
+    desk, home = Buying("user"), tmp_path / "home"
+    async with open_fleet(home, desk.app(), models=scripted(go_on, desk.work)) as fleet:
+        one = await fleet.dispatch("first", user="ana", text="buy", mode="sync")
+        assert one.reply == "Shall I buy tea?"
+        over = await fleet.dispatch("second", user="ana", thread=one.thread_id, text="take over", mode="handoff")
+        assert await fleet.reply_to(over.id) == "second here"
+        await fleet.accept(Message("ana", "yes", id="m"))
+        assert await fleet.reply_to("m") == "second here"
+        await fleet.idle()
+        assert [each.state for each in confirmations(fleet.ledger, every=True)] == ["lapsed"]
+        assert desk.bought == []
+        assert not fleet.ledger.pending_count("turns")
+    live, rebuilt = digests(home, tmp_path / "again")
+    assert live == rebuilt
+
+
+async def test_an_operators_yes_after_a_handoff_runs_what_was_asked_about_and_no_other_tool_of_that_name(tmp_path):
+    desk, home = Buying("operator"), tmp_path / "home"
+    async with open_fleet(home, desk.app(), models=scripted(go_on, desk.work)) as fleet:
+        one = await fleet.dispatch("first", user="ana", text="buy", mode="sync")
+        assert one.state == "blocked"
+        over = await fleet.dispatch("second", user="ana", thread=one.thread_id, text="take over", mode="handoff")
+        assert await fleet.reply_to(over.id) == "second here"
+        (asked,) = confirmations(fleet.ledger)
+        settle(fleet.ledger, asked.id, approved=True, by="eva")
+        while fleet.ledger.pending_count("turns"):
+            await asyncio.sleep(0.02)
+        await fleet.idle()
+        assert desk.bought == [("first", "tea")]
+        assert desk.told[-1][0] == "second"
+        assert "first bought tea" in desk.told[-1][1]
+        assert fleet.ledger.verify().ok
+    live, rebuilt = digests(home, tmp_path / "again")
+    assert live == rebuilt
