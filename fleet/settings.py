@@ -69,7 +69,14 @@ ROWS = (
         "A gate that raises or is late: stop (an error on record), or pass the message on.",
     ),
     Row("candidates", 5, "threads", "The sender's most recent threads that the router is shown."),
-    Row("history", 40, "entries", "Entries of a thread's conversation that its worker is shown."),
+    Row("history", 40, "entries", "Entries of a thread's conversation that its worker is shown; older turns in short."),
+    Row(
+        "compact_tokens",
+        24000,
+        "tokens",
+        "A conversation that is longer, at 4 characters a token, is put in short too.",
+    ),
+    Row("compact_model", "", "model", "Puts long conversations in short; empty: the agent's own; none: nobody."),
     Row("max_steps", 12, "steps", "Model and tool steps in one turn before it ends as failed."),
     Row("router_max_tokens", 2048, "tokens", "Room for a routing answer, thinking included."),
     Row("worker_max_tokens", 4096, "tokens", "Room for one answer of a worker, thinking included."),
@@ -140,6 +147,8 @@ class Settings:
     gate_failures: str = "stop"
     candidates: int = 5
     history: int = 40
+    compact_tokens: int = 24000
+    compact_model: str = ""
     max_steps: int = 12
     router_max_tokens: int = 2048
     worker_max_tokens: int = 4096

@@ -13,7 +13,7 @@ from fleet.audit.find import seq_at
 from fleet.audit.timeline import totals_of
 from fleet.clock import iso
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Attempt, Decision, Event, MessageDecided, ModelAnswered
+from fleet.ledger.events import Attempt, Decision, Event, HistoryCompacted, MessageDecided, ModelAnswered
 
 __all__ = ["Filter", "decisions", "row_of", "verdict_of", "within"]
 
@@ -65,7 +65,7 @@ class Filter:
 
     def wants(self, event: Event) -> bool:
         """The same for any event: with the steps of workers' models, where that model answered."""
-        if isinstance(event, ModelAnswered):
+        if isinstance(event, (ModelAnswered, HistoryCompacted)):
             return not self.about_decisions and (not self.model or _plain(event.model) == _plain(self.model))
         return isinstance(event, MessageDecided) and self.fits(event)
 

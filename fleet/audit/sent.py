@@ -40,5 +40,6 @@ def first_messages(ledger: Ledger, user: str, seq: int, transcript: str) -> tupl
         ):
             continue  # another thread's, or the application's own
         change(root, stored)
-    tail = list(root.jobs[started.job_id].tail)
-    return messages_for(tail, transcript, started.history or len(tail))
+    job = root.jobs[started.job_id]
+    tail = list(job.tail)
+    return messages_for(tail, transcript, started.history or len(tail), job.recap, job.recap_turn)

@@ -14,7 +14,7 @@ from fleet.audit.decisions import Filter, verdict_of, within
 from fleet.audit.spread import Spread
 from fleet.clock import from_us, iso
 from fleet.ledger.base import Ledger, Stored
-from fleet.ledger.events import Attempt, Decision, MessageDecided, ModelAnswered
+from fleet.ledger.events import Attempt, Decision, HistoryCompacted, MessageDecided, ModelAnswered
 
 __all__ = ["STAGES", "Calls", "Day", "Stats", "stats"]
 
@@ -36,7 +36,7 @@ class Calls:
     cost_nano_usd: int = 0
     latency: Spread = field(default_factory=Spread)
 
-    def add(self, call: Attempt | ModelAnswered) -> None:
+    def add(self, call: Attempt | ModelAnswered | HistoryCompacted) -> None:
         """Count one more."""
         self.calls += 1
         self.accepted += not isinstance(call, Attempt) or call.verdict == "ok"
@@ -148,9 +148,9 @@ class Stats:
     def add(self, stored: Stored) -> None:
         """Count a decision, or a call of a worker's model."""
         event, day = stored.event, self.days[_day(stored.at // _DAY_US)]
-        if isinstance(event, ModelAnswered):
+        if isinstance(event, (ModelAnswered, HistoryCompacted)):
             for part in (self.whole, day):
-                part.calls["answering", event.model].add(event)
+                part.calls["answering" if isinstance(event, ModelAnswered) else "compacting", event.model].add(event)
         elif isinstance(event, MessageDecided):
             self.first, self.last = self.first or stored.at, stored.at
             self._add(event.decision, day)
@@ -207,7 +207,7 @@ def stats(ledger: Ledger, wanted: Filter | None = None) -> Stats:
     """
     wanted = wanted or Filter()
     found = Stats(answering=not wanted.about_decisions)
-    types = (MessageDecided.TYPE, *((ModelAnswered.TYPE,) if found.answering else ()))
+    types = (MessageDecided.TYPE, *((ModelAnswered.TYPE, HistoryCompacted.TYPE) if found.answering else ()))
     for stored in within(ledger, wanted, types, upto=ledger.head()[0]):
         if wanted.wants(stored.event):
             found.add(stored)

@@ -159,7 +159,7 @@ def _shown(found: Stats) -> Sequence[tuple[str, Day]]:
 
 
 def _by_purpose(day: Day) -> Iterable[tuple[tuple[str, str], Calls]]:
-    """Routing first, then answering; the dearest model first."""
+    """Routing first, then the others by name; the dearest model first."""
     return sorted(day.calls.items(), key=lambda each: (each[0][0] != "routing", -each[1].cost_nano_usd, each[0]))
 
 

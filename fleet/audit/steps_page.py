@@ -50,6 +50,7 @@ def _step(step: Step, explanation: Explanation) -> tuple[str, str]:
         together = f", together with {', '.join(others)}" if others else ""
         together += f", by {name(data['by'])} in the agent's place" if data["by"] else ""
         together += f", in {name(data['locale'])}" if data["locale"] else ""
+        together += f", turns 1 to {data['recap']} in short" if data["recap"] else ""
         note = f"; the agent's warmup failed, the default one ran: {inert(data['note'], _PART)}" if data["note"] else ""
         return "turn start", f"turn {data['turn']} of {name(data['job_id'])}{together}{note}"
     if step.kind == "step.model":

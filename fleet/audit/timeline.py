@@ -176,6 +176,7 @@ def _steps(found: Iterable[Stored]) -> list[Step]:
                 "note": event.trouble,
                 "by": event.by,
                 "locale": event.locale,
+                "recap": event.recap,
             }
             steps.append(Step(stored.at, stored.seq, event.TYPE, None, data, bool(event.trouble)))
         elif isinstance(event, ev.ModelAnswered):

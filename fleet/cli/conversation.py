@@ -12,6 +12,7 @@ from fleet.ledger.base import Ledger, Stored
 from fleet.ledger.events import (
     AppEventRecorded,
     Erased,
+    HistoryCompacted,
     LocaleSet,
     MessageAccepted,
     MessageDecided,
@@ -266,6 +267,9 @@ def entry_of(stored: Stored) -> dict[str, Any] | None:
         case ThreadTakenOver() | ThreadReleased() | TurnSetAside():
             what = {ThreadTakenOver.TYPE: "taken over", ThreadReleased.TYPE: "released"}.get(event.TYPE, "set aside")
             return {**base, "kind": "takeover", "what": what, "by": event.by}
+        case HistoryCompacted():
+            return {**base, "kind": "recap", "first_turn": event.first_turn, "last_turn": event.last_turn,
+                    "model": event.model, "text": event.recap}  # fmt: skip
         case LocaleSet():
             return {**base, "kind": "locale", "locale": event.locale}
         case ReminderSet():

@@ -128,6 +128,9 @@ def _line(entry: dict[str, Any]) -> RenderableType:
             why = data(entry["reason"], "red")
             head = Text.assemble((when, "dim"), data(f"{who} ({entry['result']}):", "bold"), " ", why)
             return Group(head, indented(lines(entry["text"]), 4))
+        case "recap":
+            about = f"turns 1 to {entry['last_turn']} in short, for the agent from here on ({entry['model']}):"
+            return Group(Text.assemble((when, "dim"), data(about, "green")), indented(lines(entry["text"]), 4))
         case "locale":
             about = f"locale set to {entry['locale']}" if entry["locale"] else "locale as messages say again"
             return Text.assemble((when, "dim"), data(about, "green"))

@@ -112,6 +112,7 @@ class JobRecord(Record):
     for a step of a workflow, a JSON object: the `message` that it began with, the next step's in `then`, and whether it
     is `open`. `parent` is the job that it is a child of; `subjobs` are the children of the open turn (see
     graph/subjobs.py), `turn_subjobs` how many the newest turn has started, `waits_since` when it last began to wait.
+    `recap` stands for the turns up to `recap_turn`, which are in the tail no more.
     """
 
     id: str
@@ -153,6 +154,8 @@ class JobRecord(Record):
     most_spent: int = 0
     takeovers: int = 0
     turn_began: int = 0
+    recap: str = ""
+    recap_turn: int = 0
 
 
 @memo(id="fleet/Root", singleton=True)

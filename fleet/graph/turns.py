@@ -37,7 +37,7 @@ def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> No
         root.threads[event.thread_id].locale = event.locale
     due = take_up(job, event.reminders)
     if event.message_ids or not event.by:
-        entry: dict[str, Any] = {"role": "user", "content": text}
+        entry: dict[str, Any] = {"role": "user", "content": text, "turn": event.turn}
         if not event.message_ids:
             entry["no_message"] = True
         if due:
@@ -61,13 +61,30 @@ def _answered(root: LivingRoot, stored: Stored, event: ev.ModelAnswered) -> None
     job.stop_reason = event.stop_reason
     if event.content:
         say(job, {"role": "assistant", "content": list(event.content)})
+    tokens, spent = _used(root, stored, job, event)
+    job.turn_tokens += tokens
+    job.turn_spent += spent
+
+
+def _compacted(root: LivingRoot, stored: Stored, event: ev.HistoryCompacted) -> None:
+    job = job_of(root, event.job_id)
+    tail = list(job.tail)
+    left = (at for at, entry in enumerate(tail) if json.loads(entry).get("turn", 0) > event.last_turn)
+    job.tail = tail[next(left, 0) :]
+    job.recap, job.recap_turn = event.recap, event.last_turn
+    _used(root, stored, job, event)
+
+
+def _used(
+    root: LivingRoot, stored: Stored, job: JobRecord, event: ev.ModelAnswered | ev.HistoryCompacted
+) -> tuple[int, int]:
+    """Count what a model call has used for the job and its user: tokens, and millionths of a US dollar."""
     tokens = event.input_tokens + event.output_tokens + event.cache_read_tokens + event.cache_write_tokens
     spent = round(event.cost_usd * 1_000_000)
-    job.turn_tokens += tokens
     job.tokens += tokens
-    job.turn_spent += spent
     job.spent += spent
     use(root.users[stored.user], stored.at, tokens, spent)
+    return tokens, spent
 
 
 def use(user: UserRecord, at: int, tokens: int, spent: int) -> None:
@@ -233,5 +250,6 @@ TURNS: Mapping[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {
     ev.ToolIntended: _intended,
     ev.ToolReturned: _returned,
     ev.LocaleSet: _locale,
+    ev.HistoryCompacted: _compacted,
     ev.TurnEnded: _turn_ended,
 }

@@ -40,7 +40,7 @@ from fleet.ledger.message_events import (
 from fleet.ledger.person_events import JobCancelled, PersonReplied, ThreadReleased, ThreadTakenOver, TurnSetAside
 from fleet.ledger.question_events import QuestionAsked
 from fleet.ledger.reminder_events import ReminderCancelled, ReminderFired, ReminderSet
-from fleet.ledger.thread_events import LocaleSet
+from fleet.ledger.thread_events import HistoryCompacted, LocaleSet
 from fleet.ledger.turn_events import (
     AppEventRecorded,
     CallResolved,
@@ -61,12 +61,12 @@ __all__ = [
     "EVENT_TYPES", "AgentDeclared", "AgentPaused", "AgentPrewarmed", "AgentRetired", "AppEventRecorded",
     "Assignment", "Attempt", "CallResolved", "Candidate", "Choice", "ConfirmationAsked", "ConfirmationSettled",
     "Decision", "DecisionLabelled", "DispatchCancelled", "DispatchRequested", "Erased", "Event", "FleetStarted",
-    "JobCancelled", "JobHandedOver", "LocaleSet", "MessageAccepted", "MessageDead", "MessageDecided",
-    "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "PersonReplied", "QuestionAsked",
-    "ReminderCancelled", "ReminderFired", "ReminderSet", "ReplyDelivered", "ReplyFailed", "ReplyRetried",
-    "RulesChanged", "StuckFound", "SubjobStarted", "ThreadReleased", "ThreadTakenOver", "ToolIntended",
-    "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside", "TurnStarted", "UserForgotten",
-    "build_events", "read_event",
+    "HistoryCompacted", "JobCancelled", "JobHandedOver", "LocaleSet", "MessageAccepted", "MessageDead",
+    "MessageDecided", "MessageDropped", "MessageFailed", "MessageRetried", "ModelAnswered", "PersonReplied",
+    "QuestionAsked", "ReminderCancelled", "ReminderFired", "ReminderSet", "ReplyDelivered", "ReplyFailed",
+    "ReplyRetried", "RulesChanged", "StuckFound", "SubjobStarted", "ThreadReleased", "ThreadTakenOver",
+    "ToolIntended", "ToolReturned", "TurnEnded", "TurnFailed", "TurnResult", "TurnSetAside", "TurnStarted",
+    "UserForgotten", "build_events", "read_event",
 ]  # fmt: skip
 
 
@@ -217,6 +217,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         ReminderFired,
         ReminderCancelled,
         LocaleSet,
+        HistoryCompacted,
     )
 }
 

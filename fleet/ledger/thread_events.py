@@ -1,10 +1,10 @@
-"""What is kept about a thread besides its turns: the locale that it is answered in."""
+"""What is kept about a thread besides its turns: the locale that it is answered in, the recap of its oldest turns."""
 
 from __future__ import annotations
 
 from fleet.ledger.event import Event
 
-__all__ = ["LocaleSet"]
+__all__ = ["HistoryCompacted", "LocaleSet"]
 
 
 class LocaleSet(Event):
@@ -20,3 +20,26 @@ class LocaleSet(Event):
     turn: int
     call_id: str
     locale: str
+
+
+class HistoryCompacted(Event):
+    """The oldest turns of a job are shown to its model in short from here on. Stream: job:ID.
+
+    `recap` is all that stands for the turns 1 to `last_turn`; those from `first_turn` on were put into it now, in
+    addition to the recap before. The turns themselves stay on record. `model` wrote it.
+    """
+
+    TYPE = "history.compacted"
+    job_id: str
+    thread_id: str
+    user: str
+    first_turn: int
+    last_turn: int
+    recap: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_us: int = 0

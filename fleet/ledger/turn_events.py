@@ -32,7 +32,8 @@ class TurnStarted(Event):
     `transcript` and `prompt` are blob hashes of what the model is shown, with at most `history` entries of the
     conversation; `trouble` says why the warmup that ran was the default one. `by` is the person whose reply the
     turn is, for which no model is asked. `reminders` are the ids of those that are due and that it takes up.
-    `locale` is the BCP 47 tag that the thread has from here on, "" where its language is all there is.
+    `locale` is the BCP 47 tag that the thread has from here on, "" where its language is all there is. The turns up to
+    `recap` are shown in short.
     """
 
     TYPE = "turn.started"
@@ -48,6 +49,7 @@ class TurnStarted(Event):
     by: str = ""
     reminders: tuple[str, ...] = ()
     locale: str = ""
+    recap: int = 0
 
     def blobs(self) -> tuple[str, ...]:
         return (self.transcript, self.prompt)

@@ -18,7 +18,9 @@ __all__ = ["FAST_MODEL", "default_model", "resolve_model"]
 # The newest fast model that the SDK names (2.11, of October 2026).
 FAST_MODEL = "anthropic:claude-haiku-5-5"
 
-_FORMS = "anthropic:NAME, offline:router, offline:worker, offline-first, offline-first:MODEL, cassette:PATH"
+_FORMS = (
+    "anthropic:NAME, offline:router, offline:worker, offline:recap, offline-first, offline-first:MODEL, cassette:PATH"
+)
 
 
 def resolve_model(name: str, settings: Settings) -> Model:
@@ -53,6 +55,10 @@ def resolve_model(name: str, settings: Settings) -> Model:
         from fleet.llm.offline.worker import OfflineWorker
 
         return OfflineWorker()
+    if name == "offline:recap":
+        from fleet.llm.offline.recap import OfflineRecap
+
+        return OfflineRecap()
     raise ConfigError(f"there is no model {name!r}; a model is one of {_FORMS}")
 
 

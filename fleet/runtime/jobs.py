@@ -15,6 +15,7 @@ from fleet.ledger.events import (
     ConfirmationAsked,
     ConfirmationSettled,
     Erased,
+    HistoryCompacted,
     JobCancelled,
     MessageDecided,
     MessageRetried,
@@ -213,7 +214,7 @@ def _tell(ledger: Ledger, told: Job, stored: Stored) -> None:
 
 def _step(ledger: Ledger, told: Job, event: object) -> None:
     turn = told.turns[-1]
-    if isinstance(event, ModelAnswered):
+    if isinstance(event, (ModelAnswered, HistoryCompacted)):
         turn.model_calls += 1
         turn.tokens += event.input_tokens + event.output_tokens + event.cache_read_tokens + event.cache_write_tokens
         turn.cost_usd = round(turn.cost_usd + event.cost_usd, 9)

@@ -29,6 +29,8 @@ class Models:
         self.router = None if router == "none" else self._get(router)
         self.fallback = None if "none" in (router, settings.fallback_model) else self._get(settings.fallback_model)
         self._by_role = {role: self._get(agent.model or self._worker) for role, agent in app.agents.items()}
+        self._recap = self._get(settings.compact_model) if settings.compact_model not in ("", "none") else None
+        self._offline_recap = self._get("offline:recap") if not settings.compact_model else None
 
     def _get(self, name: str) -> Model:
         if name not in self._models:
@@ -38,6 +40,13 @@ class Models:
     def of(self, agent: Agent) -> Model:
         """The model that answers for an agent."""
         return self._by_role[agent.role]
+
+    def recap_of(self, agent: Agent) -> Model | None:
+        """The model that puts an agent's long conversations in short: the one set, else its own; None for nobody."""
+        if self._recap is not None or self._offline_recap is None:
+            return self._recap
+        own = self._by_role[agent.role]
+        return self._offline_recap if own.name.startswith("offline:") else own
 
     @property
     def names(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ def parts(
     loop.timer = Timer(write, loop.spawn)
     if models is not None:
         record = stretches.recording(write)
-        worker = Worker(catalog, models.of, ledger, root, record, catch_up, settings, partials)
+        worker = Worker(catalog, models.of, models.recap_of, ledger, root, record, catch_up, settings, partials)
         step_us = round(settings.priority_step_s * 1e6)
         loop.turns = Turns(root, worker, attempts, stretches, loop.spawn, loop.later, settings.concurrency, step_us)
         loop.prewarm = Prewarm(catalog.app, ledger, write, loop.spawn, loop.turns.warm, settings)

@@ -67,5 +67,6 @@ class Beginnings:
             history=self._settings.history,
             reminders=to_take_up(job),
             locale=locale,
+            recap=job.recap_turn,
         )
         return started, (transcript, prompt)

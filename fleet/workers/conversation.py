@@ -22,6 +22,7 @@ __all__ = ["NO_MESSAGE", "REMINDED", "WarmedUp", "ends_in_question", "messages_f
 
 NO_MESSAGE = "No new message: a person has decided about a call."
 REMINDED = "No new message: a reminder that was set in this conversation is due. Say or do what it is about."
+_RECAP = "This conversation began earlier. Its turns 1 to {upto}, in short:"
 _QUESTION = ("?", "？", "؟", "՞", "፧")  # Latin, full-width, Arabic, Armenian, Ethiopic
 _THINKING = ("thinking", "redacted_thinking")
 _CLOSERS = " \t\n\"'”’»)]*_`"
@@ -113,12 +114,14 @@ def _words(entry: Mapping[str, Any]) -> str:
     return "\n".join((REMINDED, *due)) if due else NO_MESSAGE
 
 
-def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapping[str, Any], ...]:
+def messages_for(
+    tail: Sequence[str], transcript: str, limit: int, recap: str = "", upto: int = 0
+) -> tuple[Mapping[str, Any], ...]:
     """The Messages API's messages: the last `limit` entries of the conversation, from a user's own message on.
 
     Each message of the user is its quoted line; the newest has the turn's transcript before it. Thinking of earlier
     turns is left out: a provider takes thinking back only with everything before it unchanged, and a transcript is
-    shown in its own turn alone.
+    shown in its own turn alone. A `recap` of the turns before them, up to turn `upto`, comes first.
     """
     entries = [json.loads(entry) for entry in tail]
     spoken = [index for index, entry in enumerate(entries) if isinstance(entry["content"], str)]
@@ -140,6 +143,11 @@ def messages_for(tail: Sequence[str], transcript: str, limit: int) -> tuple[Mapp
             shown.append({"role": "user", "content": [*blocks, *entry["content"]]})
         else:
             shown.append(entry)
+    if recap:
+        short = f"{_RECAP.format(upto=upto)}\n{quote(recap)}"
+        first: Any = shown[0]["content"]
+        told: Any = [{"type": "text", "text": short}, *first] if isinstance(first, list) else f"{short}\n{first}"
+        shown[0] = {"role": "user", "content": told}
     return tuple(shown)
 
 

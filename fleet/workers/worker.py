@@ -37,6 +37,7 @@ from fleet.log import log
 from fleet.settings import Settings
 from fleet.workers.beginning import Beginnings
 from fleet.workers.budget import breach_of, late_of, policies_of, time_left_s, wait_left_s
+from fleet.workers.compaction import Compactor
 from fleet.workers.confirm import open_questions
 from fleet.workers.conversation import messages_for
 from fleet.workers.ending import Endings, given_up
@@ -64,6 +65,7 @@ class Worker:
         self,
         catalog: Catalog,
         model_of: Callable[[Agent], Model],
+        recap_model_of: Callable[[Agent], Model | None],
         ledger: Ledger,
         root: LivingRoot,
         write: Callable[[Draft], Awaitable[Any]],
@@ -83,6 +85,7 @@ class Worker:
         subjobs = Subjobs(catalog, root, write, self._policies)
         reminders = ReminderBook(write, self._policies)
         self._toolbox = Toolbox(catalog, root, self._record, settings, self._policies, subjobs, reminders)
+        self._compactor = Compactor(root, recap_model_of, self._record, settings, self._policies)
         self.limits = {role: agent.max_concurrency for role, agent in catalog.app.agents.items()}
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         # What a supervised agent found goes to whoever supervises, not to the user.
@@ -131,6 +134,8 @@ class Worker:
         if job.open and waits(job) and (late := late_of(self._policies[job.agent], job, now_us())):
             said = self._endings.say(job, late.words)
             await self._record(job, self._endings.end(job, "failed", said, late.reason))
+        if not job.open and not job.taken_over:
+            await self._compactor.compact(job, self.agents[job.agent])
 
     def waits_at_most_s(self, job: JobRecord) -> float | None:
         """Seconds after which a turn that waits for children is to be ended; None for no limit, or if it does not."""
@@ -242,7 +247,7 @@ class Worker:
         model = self._model_of(self.agents[role])
         request = Request(
             self._beginnings.system[role],
-            messages_for(list(job.tail), transcript, self._settings.history),
+            messages_for(list(job.tail), transcript, self._settings.history, job.recap, job.recap_turn),
             self._toolbox.blocks[role],
             self._settings.worker_max_tokens,
             min(filter(None, (policy.model_timeout_s, left))),

@@ -42,7 +42,7 @@ def texts(parts: tuple[RawPart, ...], beginning: str) -> list[str]:
 async def test_raw_parts_are_the_requests_that_were_made(tmp_path: Path) -> None:
     router, worker = ScriptedModel(route, name="test:router"), ScriptedModel(work, name="test:worker")
     models = {"test:router": router, "test:worker": worker}
-    async with open_fleet(tmp_path, helper_app(tools=[look]), models=models, history=5) as fleet:
+    async with open_fleet(tmp_path, helper_app(tools=[look]), models=models, history=5, compact_model="none") as fleet:
         for number, text in enumerate(("first", "second", "third \u202e`x`"), 1):
             await fleet.accept(Message("ana", text, f"m-{number}"))
             await fleet.idle()

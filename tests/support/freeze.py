@@ -126,6 +126,10 @@ def _reminded(told: Story, thread: str) -> None:
             reminder_id=name, **ids, turn=known["turn"], call_id="call_2", due_at=1_800_000_000_000_000, note="Tea?",
             verbatim=name == "rem_1",
         ))  # fmt: skip
+    told.step(thread, ev.HistoryCompacted(
+        **ids, first_turn=1, last_turn=1, recap="They want to swap Friday.", model="offline:recap", input_tokens=90,
+        output_tokens=9, cost_usd=0.0001, latency_us=12,
+    ))  # fmt: skip
     told.step(thread, ev.LocaleSet(**ids, turn=known["turn"], call_id="call_2", locale="pt-BR"))
     fired = ev.ReminderFired(reminder_id="rem_1", **ids, due_at=1_800_000_000_000_000)
     told.append("reminder:rem_1", fired, user="ana")

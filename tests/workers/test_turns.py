@@ -341,7 +341,7 @@ async def test_a_warmup_that_raises_is_replaced_and_on_record(tmp_path):
 
 async def test_the_conversation_shown_is_bounded_and_begins_with_the_users_words(tmp_path):
     model = ScriptedModel(lambda request: f"Answer {len(request.messages)}", name="test:worker")
-    async with open_fleet(tmp_path / "home", models=scripted(worker=model), history=6) as fleet:
+    async with open_fleet(tmp_path / "home", models=scripted(worker=model), history=6, compact_model="none") as fleet:
         for n in range(8):
             accepted = await fleet.accept(Message("ana", f"message {n}"))
             await fleet.reply_to(accepted.message_id)
