@@ -40,7 +40,7 @@ def look(q: str) -> str:
     return f"found {q}"
 
 
-@tool(effect="read")
+@tool(effect="read", timeout_s=0.05)
 async def wait(seconds: float) -> str:
     """Wait."""
     await asyncio.sleep(seconds)
@@ -158,7 +158,7 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model_and_the_turn_goes_
     def check(fleet):
         assert events_of(fleet, AppEventRecorded) == []
 
-    ended, results, requests = await run(tmp_path, [call], "Sorry.", settings={"tool_timeout_s": 0.05}, check=check)
+    ended, results, requests = await run(tmp_path, [call], "Sorry.", check=check)
     assert results["call_1"].error
     assert results["call_1"].content == told
     assert "hunter2" not in results["call_1"].content
