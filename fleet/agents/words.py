@@ -29,6 +29,11 @@ WORDS: Mapping[str, str] = {
     "by_operator": "This needs the approval of a colleague. I go on when it is there.",
     "which_of_them": "All of them, one (say its number), or none?",
     "may_i": "May I {what}?",
+    "which_one": "I am not sure what {message} is about. Which one do you mean?",
+    "something_new": "Something new, for {agent}",
+    "none_of_these": "None of these: something new, for {agent}",
+    "none_for_a_person": "None of these: a person looks at it",
+    "answer_with": "Please answer with a number or a name.",
 }
 _RULES = "rules"  # what an agent is told about a locale, besides its tag
 _RETIRED = "retired"  # the application's retired_reply

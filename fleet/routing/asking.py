@@ -89,9 +89,10 @@ class Asking:
         return next(iter([*likely, *(each.agent for each in left)]), "")
 
     def _words(self, facts: Facts, choices: tuple[Choice, ...], otherwise: str) -> str:
-        lines = [f"I am not sure what {quote(_cut(facts.message.text.raw, _SAID))} is about. Which one do you mean?"]
+        locale, words = facts.language, self._catalog.app.words
+        lines = [words.say("which_one", locale, message=quote(_cut(facts.message.text.raw, _SAID)))]
         for number, each in enumerate(choices, 1):
-            role = each.agent.replace("_", " ")
+            role = _spoken(each.agent)
             if each.thread_id:
                 thread = facts.thread(each.thread_id)
                 title = each.name or (thread.summary.raw if thread else "")
@@ -99,9 +100,15 @@ class Asking:
             else:
                 view = facts.agents.get(each.agent)
                 what = f": {_cut(view.description, _FOR)}" if view and view.description else ""
-                lines.append(f"{number}. Something new, for {role}{what}")
-        then = f"something new, for {otherwise.replace('_', ' ')}" if otherwise else "a person looks at it"
-        return "\n".join([*lines, f"0. None of these: {then}", "Please answer with a number or a name."])
+                lines.append(f"{number}. {words.say('something_new', locale, agent=role)}{what}")
+        none = words.say("none_for_a_person", locale)
+        if otherwise:
+            none = words.say("none_of_these", locale, agent=_spoken(otherwise))
+        return "\n".join([*lines, f"{NONE}. {none}", words.say("answer_with", locale)])
+
+
+def _spoken(role: str) -> str:
+    return role.replace("_", " ")
 
 
 def _placed(decision: Decision) -> bool:

@@ -203,9 +203,10 @@ async def test_a_question_is_answered_after_a_restart_by_what_was_sent_meanwhile
         assert [text for _, text in out.sent].count(QUESTION) == 1
 
 
-SAID = {"m": "unclear", "a": "2", "n": "unclear 2", "o": "When?", "p": "unclear 3", "q": "none of these"}
+SAID = {"m": "unclear", "a": "2", "n": "unclear 2", "o": "When?"}
 
 
+@pytest.mark.timeout(300)
 async def test_a_crash_after_any_event_asks_once_and_settles_once(tmp_path):
     whole = tmp_path / "whole"
     async with open_desks(whole) as fleet:
@@ -215,8 +216,8 @@ async def test_a_crash_after_any_event_asks_once_and_settles_once(tmp_path):
         events, wanted = events_of(fleet), {name: outcome(each) for name, each in decided(fleet).items()}
         begins = next(each.seq for each in events if each.stream == "message:m")
         blobs = {name: fleet.ledger.blob(name) for each in events for name in each.event.blobs() if name}
-    assert [each[2] for each in wanted.values()] == ["", "", "answered", "", "lapsed", "", "none", ""]
-    assert [wanted[each][0::4] for each in ("a", "o", "q")] == [("user", "m"), ("model", ""), ("user", "p")]
+    assert [each[2] for each in wanted.values()] == ["", "", "answered", "", "lapsed", ""]
+    assert [wanted[each][0::4] for each in ("a", "o")] == [("user", "m"), ("model", "")]
     for upto in range(begins, len(events)):
         home = tmp_path / f"home-{upto}"
         with Home(home).open_ledger() as ledger:
@@ -228,7 +229,7 @@ async def test_a_crash_after_any_event_asks_once_and_settles_once(tmp_path):
             for message_id, text in SAID.items():
                 await say(fleet, message_id, text)
             assert {name: outcome(each) for name, each in decided(fleet).items()} == wanted, upto
-            assert [each.event.message_id for each in questions(fleet)] == ["m", "n", "p"], upto
+            assert [each.event.message_id for each in questions(fleet)] == ["m", "n"], upto
             assert [each.stream for each in events_of(fleet, ReplyDelivered)].count("reply:ask_m") == 1
             check_exactly_once(events_of(fleet))
             assert fleet.ledger.verify().ok
@@ -463,3 +464,20 @@ async def test_what_was_said_before_the_question_is_no_answer_to_it(tmp_path):
         goes_on.set()
         await fleet.idle()
         assert (decided(fleet)["m"].asked, decided(fleet)["n"].outcome) == ("lapsed", "dispatch_to")
+
+
+async def test_the_question_is_put_in_the_users_language(tmp_path):
+    german = {
+        "which_one": "Wozu gehört {message}?", "something_new": "Etwas Neues bei {agent}",
+        "none_for_a_person": "Nichts davon: ein Mensch sieht nach", "answer_with": "Bitte eine Zahl.",
+    }  # fmt: skip
+    app = two_desks(words={"de": german})
+    async with open_fleet(tmp_path / "home", app, models=scripted(route), ask_below=0.7) as fleet:
+        await two_threads(fleet)
+        await say(fleet, "m", "unclear", language="de-AT")
+        (asked,) = questions(fleet)
+        assert asked.event.text.splitlines() == [
+            'Wozu gehört "unclear"?', '1. "also an invoice" (billing)', '2. "my shift" (helper)',
+            "3. Etwas Neues bei billing: Explains what was paid", "4. Etwas Neues bei helper: Moves shifts",
+            "0. Nichts davon: ein Mensch sieht nach", "Bitte eine Zahl.",
+        ]  # fmt: skip
