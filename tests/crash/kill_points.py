@@ -20,6 +20,7 @@ FORGETTING: dict[str, Callable[[Callable[[], None]], None]] = {}
 ARCHIVING: dict[str, Callable[[Callable[[], None]], None]] = {}
 STEPS: dict[str, Callable[[Callable[[], None]], None]] = {}
 BURSTS: dict[str, Callable[[Callable[[], None]], None]] = {}
+ASKING: dict[str, Callable[[Callable[[], None]], None]] = {}
 
 
 def main(point: str, count: str, *arguments: str) -> None:
@@ -31,7 +32,7 @@ def main(point: str, count: str, *arguments: str) -> None:
         if left == 0:
             (soon if point == "in a checkpoint" else now)()
 
-    (POINTS | FORGETTING | ARCHIVING | STEPS | BURSTS)[point](passing)
+    (POINTS | FORGETTING | ARCHIVING | STEPS | BURSTS | ASKING)[point](passing)
     from fleet.cli.main import main
 
     sys.argv = ["fleet", *arguments]
@@ -106,6 +107,40 @@ def _(passing: Callable[[], None]) -> None:
     from fleet.runtime.loop import Loop
 
     around(Loop, "react", before=lambda _, stored: isinstance(stored.event, MessageAccepted) and passing())
+
+
+@point("before a question is durable", ASKING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.runtime.questions import Questions
+
+    around(Questions, "draft", after=always(passing))
+
+
+@point("after a question is durable", ASKING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger.events import QuestionAsked
+    from fleet.runtime.loop import Loop
+
+    around(Loop, "react", before=lambda _, stored: isinstance(stored.event, QuestionAsked) and passing())
+
+
+@point("before an answer settles it", ASKING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.routing.decider import Decider
+
+    around(Decider, "answered", after=always(passing))
+
+
+@point("between what was asked about and its answer", ASKING)
+def _(passing: Callable[[], None]) -> None:
+    from fleet.ledger.events import MessageDecided
+    from fleet.runtime.loop import Loop
+
+    def settled(_: Any, stored: Any) -> None:
+        if isinstance(stored.event, MessageDecided) and stored.event.decision.asked:
+            passing()
+
+    around(Loop, "react", before=settled)
 
 
 @point("before a step begins", STEPS)
