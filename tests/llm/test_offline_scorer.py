@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from benchmarks.routing.dialogues import interleave, read_trades
 
 from fleet.audit.cases import read_cases, read_offered
 from fleet.audit.evaluate import decider_for, evaluate
@@ -145,3 +147,32 @@ def test_messages_to_agents_of_six_trades_it_never_met():
     assert score.n == 60
     assert score.invalid_answers == 0
     assert score.joint_accuracy >= 0.75, json.dumps(score.as_dict()["strata"])
+
+
+def test_it_says_less_sure_what_it_knows_less_about():
+    """Of agents it never met it is right half the time; it said 0.77 on average before it was told to doubt."""
+    cases = interleave(list(read_trades().values()), 250, random.Random(3))
+    said, right = 0.0, 0
+    for printed, gold in cases:
+        first = choose(printed)[0]
+        place = (
+            first.thread
+            if first.thread is not None
+            else len(printed.threads) + [each.role for each in printed.agents].index(first.agent or "")
+        )
+        said, right = said + first.probability, right + (place == gold)
+    assert right / len(cases) > 0.4
+    assert said / len(cases) < right / len(cases) + 0.17
+
+
+def test_conversations_become_cases_that_hold_their_right_answer():
+    trades = read_trades()
+    for printed, gold in interleave([trades["museum"], trades["theatre"]], 100, random.Random(1)):
+        count = len(printed.threads)
+        assert gold < count + len(printed.agents)
+        ages = [each.latest_activity for each in printed.threads if each.latest_activity]
+        assert ages == sorted(ages, reverse=True)
+        assert {each.agent for each in printed.threads} <= {each.role for each in printed.agents}
+        said = [turns for agents in trades.values() for each in agents for turns in each.dialogues]
+        first = {turns[0].lower().strip(".!") for turns in said}
+        assert (printed.message.lower().strip(".!") in first) == (gold >= count)

@@ -20,6 +20,7 @@ _TALK_SHARE = 0.6  # the same where people talk to each other
 # From where on agents are strange enough for the rules to be heard too, how much these count at most, and how much
 # likelier a new thread is than in the training dialogues, whose questions nearly always carry one on.
 _STRANGE, _RULES, _FRESH = 0.25, 1.15, 0.7
+_DOUBT = 1.0  # how much less sure the scorer is of the strangest agents: the logarithms are divided by one and this
 _WAITING = 1.0  # how much likelier a thread is whose agent is known to wait for an answer, where nothing is asked
 _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alone decide, from the second the scorer
 
@@ -27,9 +28,9 @@ _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alon
 def choose(printed: Printed, prior: float | None = None, tuning: Tuning | None = None) -> list[Choice]:
     """All choices, the likeliest first; empty where neither threads nor agents were printed.
 
-    The stranger the agents are to the scorer, the more the rules count beside it; a message in words that it does not
-    know is left to them. `prior` is the share of messages that continue the newest thread, where it is known;
-    its own one in `tuning` is not looked at here.
+    The stranger the agents are to the scorer, the more the rules count beside it, and the less sure it is; a message in
+    words that it does not know is left to them. `prior` is the share of messages that continue the newest thread, where
+    it is known; its own one in `tuning` is not looked at here.
     """
     if not printed.threads and not printed.agents:
         return []
@@ -44,6 +45,8 @@ def choose(printed: Printed, prior: float | None = None, tuning: Tuning | None =
     if "?" not in printed.message:
         for at, thread in enumerate(printed.threads):
             scores[at] += _WAITING if thread.status == "need_input" else 0.0
+    if ruled:
+        scores = [each / (1 + _DOUBT * strange) for each in scores]
     if prior is not None and printed.threads:
         usual = _TALK_SHARE if len(printed.agents) <= 1 else _NEWEST_SHARE
         wanted = min(max(prior, 0.01), 0.99)
