@@ -93,18 +93,20 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
         fleet.on(listen)
         rss_before, bytes_before = bench.rss_mb(), bench.bytes_below(home)
         pushed: dict[str, float] = {}
+        run = f"{time.time_ns():x}"  # a home that an earlier run left knows that run's messages
+        names = [f"{run}_{i}" for i in range(a.serial + a.messages)]
 
         async def push(i: int) -> None:
-            pushed[f"b{i}"] = time.perf_counter()
-            await fleet.accept(Message(f"user{i % a.users}", f"MSG {i} please continue or start something", f"b{i}"))
+            pushed[names[i]] = time.perf_counter()
+            await fleet.accept(Message(f"user{i % a.users}", f"MSG {i} please continue or start something", names[i]))
 
         fsync = bench.fsync_ms(home)
         for i in range(a.serial):
             await push(i)
-            while f"b{i}" not in decided:
+            while names[i] not in decided:
                 arrived.clear()
                 await arrived.wait()
-        serial = [1000 * (decided[f"b{i}"] - pushed[f"b{i}"]) for i in range(a.serial)] or [0.0]
+        serial = [1000 * (decided[name] - pushed[name]) for name in names[: a.serial]] or [0.0]
         total = a.serial + a.messages
         wall, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(push(i) for i in range(a.serial, total)))
@@ -120,13 +122,13 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
         fleet.checkpoint()
     last, inversions, pairs = {}, 0, 0
     for message_id in order:
-        i = int(message_id[1:])
+        i = int(message_id.rpartition("_")[2])
         if i >= a.serial:
             user = i % a.users
             if user in last:
                 pairs, inversions = pairs + 1, inversions + (i < last[user])
             last[user] = i
-    latencies = [1000 * (decided[f"b{i}"] - pushed[f"b{i}"]) for i in range(a.serial, total)]
+    latencies = [1000 * (decided[name] - pushed[name]) for name in names[a.serial :]]
     return {
         "peer": "fleet", "python": sys.version.split()[0], "messages": a.messages, "latency_ms": a.latency_ms,
         "threads": a.threads, "history": a.history, "users": a.users, "concurrency": a.concurrency,
