@@ -161,6 +161,7 @@ class Graph(Opening):
     def _commit(self) -> None:
         if self._database is not None:
             self._database.commit()
+            self._known = None
             self._stands, self._marked = (self.root.applied, self.commits), False
 
     def tend(self) -> None:
@@ -179,7 +180,7 @@ class Graph(Opening):
 
     def _mark(self) -> None:
         with at_rest(self._folder, wait=True), contextlib.suppress(OSError):  # no room: it is marked another time
-            mark(Database.file(self._folder), *self._stands, closed=False)
+            self._known = mark(Database.file(self._folder), *self._stands, closed=False, known=self._known)
         self._mark_again_at = time.monotonic() + _MARKING * time.thread_time()
 
     @property
@@ -189,7 +190,8 @@ class Graph(Opening):
 
     def digest(self) -> str:
         """A sha256 over everything in the graph: the same for every graph of the same events."""
-        self.root.write()
+        if self._uncommitted:
+            self.root.write()
         return Database.digest(self.root.durable)
 
     def close(self) -> None:
@@ -203,7 +205,7 @@ class Graph(Opening):
         self._let_go()
         if not broken:
             with contextlib.suppress(OSError):  # no room, or read-only: the next start takes the kept copy
-                mark(Database.file(self._folder), *self._stands, closed=True)
+                mark(Database.file(self._folder), *self._stands, closed=True, known=self._known)
 
     def drop(self) -> None:
         """Let go without a checkpoint, when another worker has the home; no durable object may be used after this."""

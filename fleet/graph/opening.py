@@ -18,7 +18,7 @@ from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
 from fleet.graph.living import LivingRoot
-from fleet.graph.mark import whole
+from fleet.graph.mark import Mark, whole
 from fleet.graph.probe import probe
 from fleet.graph.records import FleetRoot
 from fleet.graph.replay import replay
@@ -38,6 +38,7 @@ class Opening:
         self.opened: tuple[str, ...] = ()
         self._folder, self._ledger, self._reducer_of = folder, ledger, reducer_of
         self._database: Database | None = None
+        self._known: Mark | None = None  # the live file as it was when it was hashed last
         try:
             self._ladder()
         except BaseException:
@@ -82,7 +83,7 @@ class Opening:
         """Open the live file; else why not. It is tried in a child process first, unless it was closed."""
         if not Database.file(self._folder).exists():
             return "there is no graph file"
-        left = whole(Database.file(self._folder))
+        left = self._known = whole(Database.file(self._folder))
         if left is None:
             Database.check_free(self._folder)
             return "it is not as it was last written"
@@ -153,7 +154,10 @@ class Opening:
             return 0
         events = self._ledger.read(after=self.root.applied, upto=upto)
         try:
-            return replay(self._database, self.root, events, self._reducer_of)
+            count = replay(self._database, self.root, events, self._reducer_of)
         except GraphError as error:
             log("graph.apply_failed", level=logging.ERROR, error=error)
             raise
+        if count:
+            self._known = None
+        return count
