@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_core import to_json
+
 from fleet.errors import GraphError
 from fleet.graph import questions
 from fleet.graph.living import LivingRoot
@@ -161,7 +163,7 @@ def _retried(root: LivingRoot, stored: Stored, event: ev.MessageRetried) -> None
 def _wait(thread: ThreadRecord, job: JobRecord, message_id: str, text: str) -> None:
     """Let a message wait for the job's next turn."""
     thread.status = "working"
-    job.waiting.append(json.dumps({"id": message_id, "text": text}, ensure_ascii=False))
+    job.waiting.append(to_json({"id": message_id, "text": text}).decode())
 
 
 _APPLY: dict[type[ev.Event], Callable[[LivingRoot, Stored, Any], None]] = {

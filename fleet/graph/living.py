@@ -18,7 +18,8 @@ __all__ = ["ChangingRoot", "LivingRoot", "Records"]
 N = TypeVar("N")
 T = TypeVar("T", bound=Record)
 _AT_HAND = 20_000  # records of one kind
-_AT_HAND_BYTES = 8 << 20  # of their rows; some 50 MB of memory
+_CHANGED_BYTES = 200  # by which a record is taken to have grown
+_AT_HAND_BYTES = 16 << 20  # of them as JSON; some 50 MB of memory
 
 
 class Records(Generic[T]):
@@ -30,8 +31,7 @@ class Records(Generic[T]):
         self._at_hand: dict[str, T] = {}
         self._in_use: WeakValueDictionary[str, T] = WeakValueDictionary()
         self._bytes = 0
-        self._changed: dict[str, T] = {}
-        self._unentered: dict[str, int] = {}
+        self._changed: dict[str, T] = {}  # and made, in the order in which they were
 
     def get(self, key: str) -> T | None:
         """The record, or None."""
@@ -39,10 +39,10 @@ class Records(Generic[T]):
         if found is None:
             found = self._in_use.get(key)
             if found is None:
-                number = self._unentered.get(key)
-                if number is None and (number := self._shelved.number_of(key)) is None:
+                read = self._shelved.find(key)
+                if read is None:
                     return None
-                found, size = self._shelved.read(number)
+                found, size = read
                 self._bytes += size
                 self._in_use[key] = found
             self._keep(key, found)
@@ -58,7 +58,7 @@ class Records(Generic[T]):
         return self._count
 
     def __setitem__(self, key: str, record: T) -> None:  # one that was not there before
-        record.place = self._unentered[key] = self._count
+        record.place = self._count
         self._count += 1
         self._in_use[key] = self._changed[key] = record
         self._keep(key, record)
@@ -70,16 +70,11 @@ class Records(Generic[T]):
             self._changed[key] = found
         return found
 
-    def write(self, *, entering: bool = True) -> int:
-        """Write what has changed; without `entering` new ids are kept in memory still: returns how many those are."""
-        write = self._shelved.write
-        for record in self._changed.values():
-            self._bytes += write(record)
+    def write(self) -> None:
+        """Write what has changed."""
+        self._shelved.write(self._changed.values())
+        self._bytes += _CHANGED_BYTES * len(self._changed)
         self._changed.clear()
-        if entering:
-            self._shelved.enter(self._unentered)
-            self._unentered.clear()
-        return len(self._unentered)
 
     def _keep(self, key: str, record: T) -> None:
         if len(self._at_hand) >= _AT_HAND or self._bytes > _AT_HAND_BYTES:
@@ -127,11 +122,12 @@ class LivingRoot:
         """A new record of this kind; it is part of the graph once something of the graph holds it."""
         return kind(*fields)
 
-    def write(self, *, entering: bool = True) -> int:
-        """Bring the durable root up to what is in memory; for `entering` and the result see `Records.write`."""
-        held: list[Records[Any]] = [self.users, self.threads, self.jobs]
+    def write(self) -> None:
+        """Bring the durable root up to what is in memory."""
+        self.users.write()
+        self.threads.write()
+        self.jobs.write()
         self.durable.applied = self.applied
-        return sum([records.write(entering=entering) for records in held])
 
 
 class ChangingRoot(LivingRoot):

@@ -14,8 +14,6 @@ __all__ = ["cannot_apply", "replay"]
 
 # Events between two commits: what is not committed costs memory, and time beyond some 100,000 rows.
 _COMMIT_EVERY = 60_000
-# New ids that are entered at once, some 200 bytes each until then: this writes most pages of the file's dicts of ids.
-_ENTERED_AT_ONCE = 500_000
 
 
 def replay(database: Database, root: LivingRoot, events: Iterable[Stored], reducer_of: AppReducers) -> int:
@@ -36,8 +34,7 @@ def replay(database: Database, root: LivingRoot, events: Iterable[Stored], reduc
             raise cannot_apply(stored, error) from error
         count += 1
         if count % _COMMIT_EVERY == 0:
-            if root.write(entering=False) > _ENTERED_AT_ONCE:
-                root.write()
+            root.write()
             database.commit()
     if stored is not None:
         root.write()

@@ -1,41 +1,45 @@
-"""Shelves: how users, threads and jobs lie in the graph's file, each record one row of bytes.
+"""Shelves: how users, threads and jobs lie in the graph's file, each record one row.
 
 Measured on dbzero 0.7.0: a durable object of twenty fields takes 2 kB and 100 µs to make, and a dict of a million of
 them is written anew by each commit, since what belongs to a few thousand new ids lies on all of its pages: a million
-threads made a file of 4.8 GB in 815 s. A row takes a tenth of that. Rows stand in the order in which their records
-were made, on pages of their own, so that a commit writes the rows that changed; only a row's number is found by its id.
+threads made a file of 4.8 GB in 815 s. A row takes a twentieth of that. Rows stand in the order in which their records
+were made, on pages of their own, so that a commit writes the rows that changed. New ones are written several at once; a
+row that changes later gets a place of its own on its page.
 A page is a dict: what is assigned to an item of a durable list is lost, or ends the next process that reads it.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from operator import attrgetter
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic_core import from_json, to_json
 
 from fleet.errors import GraphError
 from fleet.graph.db import memo
+from fleet.graph.numbers import Numbers
 
 __all__ = ["Record", "Shelf", "Shelved"]
 
 T = TypeVar("T", bound="Record")
-_ON_A_PAGE = 1024  # rows
-_DEFLATED = 200  # bytes; a longer row is stored deflated, which takes 8 µs
+_ON_A_PAGE = 1024  # rows; what stands on a page under a higher number are rows that were written together
+_TOGETHER = 8
+_DEFLATED = 200  # bytes; longer ones are stored deflated, which takes some 8 µs
 
 
 class Record:
     """What a shelf holds: a dataclass of fields str, int, bool, None and lists of str, with defaults for late ones.
 
-    `place` is its row's number.
+    Its `id` is one of them. `place` is its row's number.
     """
 
     __slots__ = ("__weakref__", "place")
 
     kinds: ClassVar[dict[str, type[Record]]] = {}
+    id: str
     place: int
 
     def __init_subclass__(cls) -> None:
@@ -44,16 +48,18 @@ class Record:
 
 @memo(id="fleet/Shelf")
 class Shelf:
-    """Rows of records of one kind: JSON arrays, as bytes, so many on a page; `numbers` has each id's row.
+    """Rows of records of one kind, JSON arrays as bytes, on pages of so many; `runs` tell which row an id has.
 
     `names` are the fields in a row's order; a field that came later stands last, and shorter rows have its default.
     """
+
+    count: int = 0
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.names: list[str] = []
         self.pages: list[dict[int, bytes]] = []
-        self.numbers: dict[str, int] = {}
+        self.runs: list[bytes] = []
 
     def counted(self) -> Iterator[bytes]:
         """What of it counts in a digest: every record's fields, by value, in the order in which they were made.
@@ -62,16 +68,16 @@ class Shelf:
         """
         shelved = Shelved(self, Record.kinds[self.kind])
         yield to_json(shelved.names)
-        for number, record in enumerate(shelved):
-            if self.numbers.get(shelved.id_of(record)) != number:
-                raise GraphError(f"the {self.kind} in row {number} cannot be found by its id")
+        for record in shelved:
+            if record.place not in shelved.numbers.of(record.id):
+                raise GraphError(f"the {self.kind} in row {record.place} cannot be found by its id")
             yield to_json(shelved.values_of(record))
-        if len(self.numbers) != len(shelved):
-            raise GraphError(f"{len(self.numbers)} ids of {len(shelved)} rows of {self.kind}")
+        if len(shelved.numbers) != len(shelved):
+            raise GraphError(f"{len(shelved.numbers)} ids of {len(shelved)} rows of {self.kind}")
 
 
 class Shelved(Generic[T]):
-    """The records of a shelf, read from it and written to it one by one; nothing is kept at hand but the pages.
+    """The records of a shelf, read from it and written to it; nothing is kept at hand but its pages and runs.
 
     Raises: GraphError if the shelf has fields that records do not have (any more).
     """
@@ -81,60 +87,91 @@ class Shelved(Generic[T]):
             raise GraphError("it was written by another version of fleet")
         self.names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
         self.values_of = attrgetter(*self.names)
-        self.id_of = attrgetter("id")
+        self.numbers = Numbers(shelf.runs)
         self._shelf, self._kind = shelf, kind
+        self._count = shelf.count
         self._written = list(shelf.names)
+        self._row_of = self.values_of
         if unknown := {*self._written} - {*self.names}:
             raise GraphError(f"it was written by another version of fleet: {shelf.kind} has {', '.join(unknown)}")
-        self._row_of = attrgetter(*self._written) if len(self._written) > 1 else None
-        self._numbers = shelf.numbers
         self._pages: list[dict[int, bytes]] = list(shelf.pages)
 
     def __len__(self) -> int:
-        return _ON_A_PAGE * (len(self._pages) - 1) + len(self._pages[-1]) if self._pages else 0
+        return self._count
 
     def __iter__(self) -> Iterator[T]:
-        for rows in self._pages:
-            for number in range(len(rows)):
-                yield self._read(rows[number])[0]
+        for start in range(0, self._count, _TOGETHER):
+            page, first = self._pages[start // _ON_A_PAGE], start % _ON_A_PAGE
+            together = page.get(_ON_A_PAGE + first // _TOGETHER)
+            rows = from_json(_inflated(together)) if together is not None else []
+            for number in range(min(_TOGETHER, self._count - start)):
+                own = page.get(first + number)
+                yield self._made(start + number, rows[number] if own is None else from_json(_inflated(own)))
 
-    def number_of(self, key: str) -> int | None:
-        """The row of the record with this id."""
-        found: int | None = self._numbers.get(key)
-        return found
+    def find(self, key: str) -> tuple[T, int] | None:
+        """The record with this id, or None, and how many bytes of JSON it is about."""
+        for number in self.numbers.of(key):
+            page, at = self._pages[number // _ON_A_PAGE], number % _ON_A_PAGE
+            if (own := page.get(at)) is not None:
+                row = _inflated(own)
+                values, size = from_json(row), len(row)
+            else:
+                row = _inflated(page[_ON_A_PAGE + at // _TOGETHER])
+                values, size = from_json(row)[at % _TOGETHER], len(row) // _TOGETHER
+            record = self._made(number, values)
+            if record.id == key:
+                return record, size
+        return None
 
-    def read(self, number: int) -> tuple[T, int]:
-        """The record in a row, and how many bytes the row has."""
-        record, size = self._read(self._pages[number // _ON_A_PAGE][number % _ON_A_PAGE])
-        record.place = number
-        return record, size
+    def write(self, changed: Iterable[T]) -> None:
+        """Write records into their rows; new ones come in the order of their places, which follow on the last row."""
+        self._name()
+        new: list[T] = []
+        for record in changed:
+            if record.place < self._count:
+                self._page(record.place)[record.place % _ON_A_PAGE] = _deflated(to_json(self._row_of(record)))
+            else:
+                new.append(record)
+        at = 0
+        while at < len(new):
+            place = new[at].place
+            page, number = self._page(place), place % _ON_A_PAGE
+            if number % _TOGETHER or len(new) - at < _TOGETHER:
+                page[number] = _deflated(to_json(self._row_of(new[at])))
+                at += 1
+            else:
+                rows = [self._row_of(record) for record in new[at : at + _TOGETHER]]
+                page[_ON_A_PAGE + number // _TOGETHER] = _deflated(to_json(rows))
+                at += _TOGETHER
+        if new:
+            self.numbers.enter({record.id: record.place for record in new})
+            self._count += len(new)
+            self._shelf.count = self._count
 
-    def write(self, record: T) -> int:
-        """Write a record into its row, which may be the next one; how many bytes that took."""
-        if self._row_of is None or len(self._written) < len(self.names):
-            for name in [each for each in self.names if each not in self._written]:
-                self._written.append(name)
+    def _name(self) -> None:
+        """See to it that rows have every field that records have."""
+        if late := [name for name in self.names if name not in self._written]:
+            for name in late:
                 self._shelf.names.append(name)
-            self._row_of = attrgetter(*self._written)
-        row = to_json(self._row_of(record))
-        if len(row) > _DEFLATED:
-            row = zlib.compress(row, 1)
-        at, number = divmod(record.place, _ON_A_PAGE)
+            self._written += late
+        self._row_of = attrgetter(*self._written)
+
+    def _page(self, place: int) -> dict[int, bytes]:
+        at = place // _ON_A_PAGE
         if at == len(self._pages):
             self._shelf.pages.append({})
             self._pages.append(self._shelf.pages[at])
-        self._pages[at][number] = row
-        return len(row)
+        return self._pages[at]
 
-    def enter(self, numbers: dict[str, int]) -> None:
-        """Let records be found by their ids, each with its row's number."""
-        known = self._numbers
-        for key, number in numbers.items():
-            known[key] = number
-
-    def _read(self, row: bytes) -> tuple[T, int]:
-        values = from_json(row if row[0] == _BRACKET else zlib.decompress(row))
-        return self._kind(**dict(zip(self._written, values, strict=False))), len(row)
+    def _made(self, place: int, values: list[Any]) -> T:
+        record = self._kind(**dict(zip(self._written, values, strict=False)))
+        record.place = place
+        return record
 
 
-_BRACKET = ord("[")
+def _deflated(row: bytes) -> bytes:
+    return zlib.compress(row, 1) if len(row) > _DEFLATED else row
+
+
+def _inflated(row: bytes) -> bytes:
+    return row if row.startswith(b"[") else zlib.decompress(row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from fleet.graph.living import LivingRoot
 from fleet.graph.records import TAIL_KEPT, JobRecord
@@ -16,7 +17,7 @@ def unanswered_calls(job: JobRecord) -> list[str]:
     calls: list[str] = []
     done: set[str] = set()
     for entry in list(job.tail)[-2:]:
-        message = json.loads(entry)
+        message = from_json(entry)
         if isinstance(message["content"], str):
             calls = []
             continue
@@ -39,7 +40,7 @@ def result(job: JobRecord, call_id: str, content: str, *, error: bool) -> None:
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
     if error:
         block["is_error"] = True
-    last = json.loads(job.tail[-1])
+    last = from_json(job.tail[-1])
     if last["role"] == "user" and not isinstance(last["content"], str):
         last["content"].append(block)
         job.tail.pop()
@@ -50,7 +51,7 @@ def result(job: JobRecord, call_id: str, content: str, *, error: bool) -> None:
 
 def say(job: JobRecord, message: dict[str, Any]) -> None:
     """Add a message to the conversation, which keeps its end."""
-    job.tail.append(json.dumps(message, ensure_ascii=False))
+    job.tail.append(to_json(message).decode())
     if len(job.tail) > 2 * TAIL_KEPT:
         job.tail = list(job.tail)[-TAIL_KEPT:]
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic_core import from_json
+
 from fleet.graph.living import LivingRoot
 from fleet.graph.recent import touch
 from fleet.graph.records import DAY_US, JobRecord, UserRecord
@@ -30,7 +32,7 @@ def _handed_over(root: LivingRoot, stored: Stored, event: ev.JobHandedOver) -> N
 
 def _turn_started(root: LivingRoot, stored: Stored, event: ev.TurnStarted) -> None:
     job = job_of(root, event.job_id)
-    waiting = [(entry, json.loads(entry)) for entry in job.waiting]
+    waiting = [(entry, from_json(entry)) for entry in job.waiting]
     job.waiting = [entry for entry, message in waiting if message["id"] not in event.message_ids]
     text = "\n".join(message["text"] for _, message in waiting if message["id"] in event.message_ids)
     if event.locale:
@@ -181,7 +183,7 @@ def _turn_ended(root: LivingRoot, stored: Stored, event: ev.TurnEnded) -> None:
                 thread.status = "working" if len(job.waiting) else event.result
             return
     not_run(job)
-    last = json.loads(job.tail[-1]) if len(job.tail) else {"role": "user"}
+    last = from_json(job.tail[-1]) if len(job.tail) else {"role": "user"}
     told = {"type": "text", "text": event.reply}
     if event.reply and last["role"] != "assistant":
         say(job, {"role": "assistant", "content": [told]})

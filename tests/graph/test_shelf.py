@@ -13,7 +13,9 @@ from fleet.errors import GraphError
 from fleet.graph import living
 from fleet.graph.db import Database
 from fleet.graph.living import LivingRoot
+from fleet.graph.numbers import Numbers
 from fleet.graph.records import FleetRoot, JobRecord, UserRecord
+from fleet.graph.shelf import Shelved
 
 
 class Kept:
@@ -58,12 +60,10 @@ def test_what_was_changed_is_what_is_read_after_many_commits(kept, monkeypatch):
             user.language = some.choice(["en", "ĉ\0'\"\\ 漢", "x" * 3000])
             user.recent = [f"thr_{n}" for n in range(some.choice([0, 3, 64]))]
             model[key] = (user.language, list(user.recent))
-        kept.root.write(entering=turn % 3 == 0)
+        kept.root.write()
         kept.database.commit()
         if turn % 10 == 9:
-            kept.root.write()
             kept.reopen()
-    kept.root.write()
     root = kept.reopen()
     assert len(root.users) == len(model) > 2000  # some pages
     assert {key: (root.users[key].language, root.users[key].recent) for key in model} == model
@@ -135,10 +135,28 @@ def test_a_digest_tells_of_a_record_that_its_id_does_not_lead_to(kept):
     for key in ("a", "b"):
         kept.root.changing.users[key] = UserRecord(key)
     kept.root.write()
-    kept.root.durable.users.numbers["a"] = 1
-    with pytest.raises(GraphError, match="the UserRecord in row 0 cannot be found by its id"):
-        Database.digest(kept.root.durable)
-    kept.root.durable.users.numbers["a"] = 0
-    kept.root.durable.users.numbers["c"] = 1
+    users = kept.root.durable.users
+    Numbers(users.runs).enter({"c": 1})
     with pytest.raises(GraphError, match="3 ids of 2 rows of UserRecord"):
         Database.digest(kept.root.durable)
+    users.runs.pop()
+    Numbers(users.runs).enter({"b": 1})
+    with pytest.raises(GraphError, match="the UserRecord in row 0 cannot be found by its id"):
+        Database.digest(kept.root.durable)
+
+
+def test_records_are_told_in_the_order_in_which_they_were_made(kept):
+    users = kept.root.changing.users
+    for start in (0, 5, 30):  # some of them are written together, some alone
+        for n in range(start, start + 25):
+            if str(n) not in {user.id for user in Shelved(kept.root.durable.users, UserRecord)}:
+                users[str(n)] = UserRecord(str(n))
+        kept.root.write()
+        users[str(start + 3)].threads = start
+        users[str(start + 20)].language = "漢" * 200
+        kept.root.write()
+    told = list(Shelved(kept.reopen().durable.users, UserRecord))
+    assert [user.id for user in told] == [str(n) for n in range(55)]
+    assert [user.place for user in told] == list(range(55))
+    assert {user.id: user.threads for user in told if user.threads} == {"8": 5, "33": 30}
+    assert [user.id for user in told if user.language] == ["20", "25", "50"]
