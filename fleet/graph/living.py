@@ -18,7 +18,6 @@ __all__ = ["ChangingRoot", "LivingRoot", "Records"]
 N = TypeVar("N")
 T = TypeVar("T", bound=Record)
 _AT_HAND = 20_000  # records of one kind
-_CHANGED_BYTES = 200  # by which a record is taken to have grown
 _AT_HAND_BYTES = 16 << 20  # of them as JSON; some 50 MB of memory
 
 
@@ -72,8 +71,7 @@ class Records(Generic[T]):
 
     def write(self) -> None:
         """Write what has changed."""
-        self._shelved.write(self._changed.values())
-        self._bytes += _CHANGED_BYTES * len(self._changed)
+        self._bytes += self._shelved.write(self._changed.values())
         self._changed.clear()
 
     def _keep(self, key: str, record: T) -> None:

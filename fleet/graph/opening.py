@@ -119,6 +119,8 @@ class Opening:
                 root.point_at(FleetRoot())
         except GraphError as error:
             problem = error.message
+        except AttributeError as error:  # a durable object without one of its fields
+            problem = f"it was written by another version of fleet: {error}"
         if problem:  # only here does nothing hold a durable object any more
             self._let_go()
             raise GraphError(problem)

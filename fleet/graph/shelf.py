@@ -123,13 +123,19 @@ class Shelved(Generic[T]):
                 return record, size
         return None
 
-    def write(self, changed: Iterable[T]) -> None:
-        """Write records into their rows; new ones come in the order of their places, which follow on the last row."""
+    def write(self, changed: Iterable[T]) -> int:
+        """Write records into their rows; how many bytes of JSON those are.
+
+        New ones come in the order of their places, which follow on the last row.
+        """
         self._name()
         new: list[T] = []
+        size = 0
         for record in changed:
             if record.place < self._count:
-                self._page(record.place)[record.place % _ON_A_PAGE] = _deflated(to_json(self._row_of(record)))
+                row = to_json(self._row_of(record))
+                self._page(record.place)[record.place % _ON_A_PAGE] = _deflated(row)
+                size += len(row)
             else:
                 new.append(record)
         at = 0
@@ -137,16 +143,19 @@ class Shelved(Generic[T]):
             place = new[at].place
             page, number = self._page(place), place % _ON_A_PAGE
             if number % _TOGETHER or len(new) - at < _TOGETHER:
-                page[number] = _deflated(to_json(self._row_of(new[at])))
+                row = to_json(self._row_of(new[at]))
                 at += 1
             else:
                 rows = [self._row_of(record) for record in new[at : at + _TOGETHER]]
-                page[_ON_A_PAGE + number // _TOGETHER] = _deflated(to_json(rows))
+                number, row = _ON_A_PAGE + number // _TOGETHER, to_json(rows)
                 at += _TOGETHER
+            page[number] = _deflated(row)
+            size += len(row)
         if new:
             self.numbers.enter({record.id: record.place for record in new})
             self._count += len(new)
             self._shelf.count = self._count
+        return size
 
     def _name(self) -> None:
         """See to it that rows have every field that records have."""

@@ -2,7 +2,7 @@
 
 Runs beside the worker of GRAPH (the live folder) and takes nothing of its time. The kept copy is not taken from the
 live file: it grows by itself, from the last kept copy and the events since, so that what may be wrong with the one is
-not in the other, and it takes a commit for 20,000 events instead of one for a few. It replaces the last one only when
+not in the other, and it takes a commit for 60,000 events instead of one for a few. It replaces the last one only when
 a second copy, the fresh file, has been opened in a process of its own and has taken a trial write.
 
 Where the application cannot be imported by name, its events cannot be applied here: then the live file is copied

@@ -131,6 +131,16 @@ def test_a_graph_of_another_version_is_made_again(story, opened, tmp_path):
     assert rebuilt(tmp_path / "again", story.ledger) == digest
 
 
+def test_a_graph_in_which_a_field_is_missing_is_made_again(story, opened):
+    story.start()
+    graph = opened()
+    del graph.root.durable.threads.runs
+    story.start()
+    graph.catch_up()
+    assert opened().opened[0].startswith("set the graph file aside: it was written by another version of fleet: ")
+    assert opened.now.opened_by.startswith("rebuilt from")
+
+
 def test_a_digest_tells_of_a_record_that_its_id_does_not_lead_to(kept):
     for key in ("a", "b"):
         kept.root.changing.users[key] = UserRecord(key)
