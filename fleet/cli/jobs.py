@@ -97,6 +97,8 @@ def _turn(turn: Turn) -> RenderableType:
         (_cost(turn.cost_usd), "dim"),
     )  # fmt: skip
     messages = [indented(data(f"answers {', '.join(turn.message_ids)}", "dim"), 2)] if turn.message_ids else []
+    if turn.reminders:
+        messages.append(indented(data(f"reminded by {', '.join(turn.reminders)}", "dim"), 2))
     calls = [
         indented(data(f"{each.call_id}: {_call(each.tool, each.arguments)} → {each.state}: {each.content}", "", 400), 2)
         for each in turn.calls

@@ -55,7 +55,10 @@ class Call:
 
 @dataclass
 class Turn:
-    """One turn: its messages, its end (`result` is running or set_aside where it has none), what it cost."""
+    """One turn: its messages, its end (`result` is running or set_aside where it has none), what it cost.
+
+    `reminders` are the ids of those that it took up; a recap of older turns made after it counts in its cost.
+    """
 
     number: int
     started_at: str
@@ -68,6 +71,7 @@ class Turn:
     model_calls: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
+    reminders: tuple[str, ...] = ()
     calls: list[Call] = field(default_factory=list)
 
 
@@ -200,7 +204,7 @@ def _tell(ledger: Ledger, told: Job, stored: Stored) -> None:
     if isinstance(event, SubjobStarted):
         told.agent, told.parent = event.agent, event.parent
     elif isinstance(event, TurnStarted):
-        told.turns.append(Turn(event.turn, iso(stored.at), event.message_ids, by=event.by))
+        told.turns.append(Turn(event.turn, iso(stored.at), event.message_ids, by=event.by, reminders=event.reminders))
     elif isinstance(event, TurnEnded):
         if not told.turns or told.turns[-1].ended_at:  # called off before it began
             told.turns.append(Turn(event.turn, iso(stored.at), event.message_ids))

@@ -21,7 +21,7 @@ from fleet.agents.catalog import Catalog
 from fleet.clock import now_us
 from fleet.errors import ModelError, StaleWriteError
 from fleet.graph.living import LivingRoot
-from fleet.graph.records import JobRecord
+from fleet.graph.records import TAIL_KEPT, JobRecord
 from fleet.graph.subjobs import waited_for
 from fleet.graph.tail import unanswered_calls
 from fleet.graph.turns import has_work, waits
@@ -134,7 +134,7 @@ class Worker:
         if job.open and waits(job) and (late := late_of(self._policies[job.agent], job, now_us())):
             said = self._endings.say(job, late.words)
             await self._record(job, self._endings.end(job, "failed", said, late.reason))
-        if not job.open and not job.taken_over:
+        if not job.open and not job.taken_over and (not has_work(job) or len(job.tail) > TAIL_KEPT):
             await self._compactor.compact(job, self.agents[job.agent])
 
     def waits_at_most_s(self, job: JobRecord) -> float | None:

@@ -303,6 +303,32 @@ async def test_the_offline_recap_keeps_how_it_began_and_what_came_last():
     assert await recap_of(request_for([], "", 5)) == "Nothing was said."
 
 
+async def test_a_message_that_waits_goes_first(tmp_path):
+    desk, go = Desk(tmp_path / "home"), asyncio.Event()
+
+    async def held(request):
+        if last_words(request) == "word 4":
+            await go.wait()
+        return work(request)
+
+    models = {**scripted(worker=held), "test:recap": desk.recap}
+    async with open_fleet(desk.home, helper_app(desk.out, [look, pay]), models=models, **desk.settings) as fleet:
+        await say(fleet, *(f"word {n}" for n in range(4)))
+        fifth = await fleet.accept(Message("ana", "word 4"))
+        sixth = await fleet.accept(Message("ana", "word 5"))
+        while fleet.ledger.pending_count("inbox"):
+            await asyncio.sleep(0.01)
+        go.set()
+        await fleet.reply_to(fifth.message_id)
+        await fleet.reply_to(sixth.message_id)
+        await fleet.idle()
+        last = events_of(fleet, TurnStarted)[-1]
+        assert last.event.message_ids == (sixth.message_id,)
+        (done,) = events_of(fleet, HistoryCompacted)
+        assert done.seq > last.seq
+        assert done.event.last_turn == 4
+
+
 def test_where_a_conversation_is_cut():
     tail = [each for n in range(1, 6) for each in (entry("user", f"{n}", turn=n), entry("assistant", []))]
     assert cut_of(tail, 10, 10_000, ()) is None
