@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from fleet.errors import GraphError
+from fleet.graph import records
 from fleet.graph.apply import AppReducers
 from fleet.graph.at_rest import at_rest
 from fleet.graph.db import Database
@@ -139,6 +140,8 @@ class Opening:
         head = self._ledger.head()[0] if head is None else head
         if self.root.durable._broken:
             why = "an event was applied in part"
+        elif self.root.durable._version != records.GRAPH_VERSION:
+            why = "another version of fleet made it"
         elif applied > head:
             why = f"it stands at event {applied} and the ledger ends at {head}"
         elif applied and self.root.durable._chain != self._chain_at(applied):

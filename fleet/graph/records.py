@@ -13,9 +13,11 @@ from typing import Any
 from fleet.graph.db import memo
 from fleet.graph.shelf import Record, Shelf
 
-__all__ = ["DAY_US", "RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot", "JobRecord",
-           "ThreadRecord", "UserRecord"]  # fmt: skip
+__all__ = ["DAY_US", "GRAPH_VERSION", "RECENT_KEPT", "TAIL_KEPT", "AgentRecord", "DispatcherRecord", "FleetRoot",
+           "JobRecord", "ThreadRecord", "UserRecord"]  # fmt: skip
 
+# Raise it when `apply` makes something else of events that ledgers may hold: a file of another number is made anew.
+GRAPH_VERSION = 1
 RECENT_KEPT = 64  # a user's most recent threads that are at hand without a search
 DAY_US = 86_400_000_000
 TAIL_KEPT = 64  # entries of a job's conversation kept in the graph; the ledger has all of them
@@ -163,15 +165,17 @@ class FleetRoot:
     """The singleton durable root: the map of agents, the dispatcher, users, threads, jobs, the application's state.
 
     `applied` is the ledger's seq up to which this graph is current, `_chain` the ledger's chain there; `_commits`
-    counts those that the file took since it was made.
+    counts those that the file took since it was made. `_version` is the `GRAPH_VERSION` that it was made with.
     """
 
     applied: int = 0
+    _version: int = 0
     _broken: bool = False
     _chain: str = ""
     _commits: int = 0
 
     def __init__(self) -> None:
+        self._version = GRAPH_VERSION
         self.task_agents: dict[str, AgentRecord] = {}
         self.dispatcher = DispatcherRecord(self.task_agents)
         self.users = Shelf(UserRecord.__name__)

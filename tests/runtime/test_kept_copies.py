@@ -11,6 +11,7 @@ from support.commands import environment
 from support.fleets import check_exactly_once, digests, helper_app, open_fleet, scripted, use
 
 from fleet import AppEvent, ToolContext, reducer, tool
+from fleet.graph import records
 from fleet.graph.checkpoints import Graph
 from fleet.graph.db import Database
 from fleet.graph.files import GraphFiles
@@ -64,6 +65,18 @@ async def test_the_kept_copy_is_gone_on_from_when_the_live_file_is_damaged(tmp_p
     await talk(home, "m-5")
     with Home(home).read_ledger() as ledger:
         check_exactly_once(list(ledger.read()))
+
+
+async def test_a_graph_that_another_version_made_of_the_same_events_is_made_anew(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    await talk(home, "m-1")
+    monkeypatch.setattr(records, "GRAPH_VERSION", records.GRAPH_VERSION + 1)
+    opened, _, _ = opened_by(home)
+    assert opened[0] == "set the graph file aside: another version of fleet made it"
+    assert opened[1].startswith("rebuilt from ")
+    opened, digest, _ = opened_by(home)
+    assert opened == ("opened and caught up 0 events",)
+    assert digests(home, tmp_path / "again") == (digest, digest)
 
 
 @pytest.mark.parametrize("harm", ["flipped", "another's"])
