@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -97,6 +98,8 @@ async def _serve(app: App, settings: Settings, held: Held, collector: Receiver |
             async with fleet:
                 if collector is not None:
                     fleet.on(after.enter_context(closing(_traces(collector, settings))))
+                gc.collect()
+                gc.freeze()  # a full collection over all that a start makes holds the event loop up for 100 ms
                 on = f"{settings.home} with {models_line(fleet)}"
                 click.echo(f"fleet: serving {app.path} on {on}; pid {os.getpid()}", err=True)
                 async with AsyncExitStack() as serving_http:

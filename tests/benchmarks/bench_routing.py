@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import resource
 import shutil
@@ -80,6 +81,8 @@ async def run(a: argparse.Namespace, home: Path, url: str) -> dict[str, object]:
     began = time.perf_counter()
     async with Fleet(bench.application(), settings, models=models, workers=a.workers) as fleet:
         opened_s = time.perf_counter() - began
+        gc.collect()
+        gc.freeze()  # as `fleet worker` does
         decided: dict[str, float] = {}
         order: list[str] = []
         arrived = asyncio.Event()
