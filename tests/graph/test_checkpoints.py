@@ -175,7 +175,7 @@ with SqliteLedger.open(home / "ledger.db") as ledger:
         story.turn(story.start(f"user {n % 7}", f"message {n}"))
         graph.catch_up()
         graph.tend()
-    while not graph.marked:
+    while graph.checkpoint_due or not graph.marked:
         graph.tend()
     print(graph.digest(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,10 @@ from fleet.ledger.pack import PRIMER, unpack
 
 
 def traces(home: Path, words: str) -> list[str]:
-    """The files that hold the words anywhere, each with how: `plain` or `deflated`; a packed body begins with 1."""
+    """The files that hold the words anywhere, each with how: `plain` or `deflated`.
+
+    A packed body of the ledger begins with 1, a deflated row of the graph with the two bytes that zlib begins with.
+    """
     sought = {words.encode(), json.dumps(words)[1:-1].encode()}
     dictionaries = [PRIMER, *_bases(home / "ledger.db")]
     found = []
@@ -19,8 +22,10 @@ def traces(home: Path, words: str) -> list[str]:
         raw = path.read_bytes()
         if any(each in raw for each in sought):
             found.append(f"{path.name} plain")
-        if any(each in _inflated(raw[place + 5 :], known) for place in _ones(raw) for known in dictionaries
-               for each in sought):  # fmt: skip
+        ones = _ones(raw)
+        texts = [_inflated(raw[place + 5 :], known) for place in ones for known in dictionaries]
+        texts += [_inflated(raw[place + 1 :], b"") for place in ones if raw[place - 1 : place] == b"x"]
+        if any(each in text for text in texts for each in sought):
             found.append(f"{path.name} deflated")
     return found
 
