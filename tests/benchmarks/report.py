@@ -24,7 +24,7 @@ def read(folder: Path, name: str) -> Any:
 
 def table(folder: Path) -> list[str]:
     """The rows of figures against what was to be reached."""
-    routing, big, scale = read(folder, "routing.json"), read(folder, "big.json"), read(folder, "scale.jsonl")
+    routing, pair = read(folder, "routing.json"), read(folder, "big.json")
     rows = ["| figure | to reach | measured |", "|---|---|---|"]
 
     def row(figure: str, reach: str, measured: str) -> None:
@@ -45,9 +45,9 @@ def table(folder: Path) -> list[str]:
         f"{inproc['serial_overhead_ms_p50']:.1f} ms")  # fmt: skip
     row("messages of one user out of order", "0", f"{inproc['same_user_order_inversions']:.0f}")
     row("stored a message, ledger and graph", "", f"{inproc['db_bytes_per_message'] / 1000:.1f} kB")
-    if big and scale:
-        small = scale[0]
-        before, after = small["serial_overhead_ms_p50"], big["serial_overhead_ms_p50"]
+    if pair:
+        big = pair["big"]
+        before, after = pair["small"]["serial_overhead_ms_p50"], big["serial_overhead_ms_p50"]
         row("1 M threads against 1 k, added to a single message, p50", "1.2 times",
             f"{after / before:.2f} times ({after:.1f} / {before:.1f} ms)")  # fmt: skip
         row("start with a current graph of 1 M threads", "3 s, 400 MB",
@@ -98,8 +98,9 @@ def draw(folder: Path, svg: Path) -> None:
 
     scale = [each for each in read(folder, "scale.jsonl") if each["case"].startswith("threads_")]
     points = [(each["threads"], each["serial_overhead_ms_p50"], each["open_s"]) for each in scale]
-    big = read(folder, "big.json")
-    if big:
+    pair = read(folder, "big.json")
+    if pair:
+        big = pair["big"]
         points.append((1_000_000, big["serial_overhead_ms_p50"], big["open_s"]))
     figure, axes = pyplot.subplots(figsize=(6.4, 3.2))
     axes.plot([p[0] for p in points], [p[1] for p in points], "o-", label="added to a single message, p50 (ms)")
