@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.children import run_child
 from support.fleets import check_exactly_once, digests, events_of, helper_app, last_words, open_fleet, scripted, use
 
 from fleet import AppEvent, Fleet, ToolContext, reducer, tool
@@ -147,18 +146,8 @@ async def first(home: Path, notes: Path, name: str, by: str, point: str, every: 
 
 def killed(home: Path, notes: Path, name: str, by: str, point: str) -> None:
     """Run a fleet through the talk until it dies at the point."""
-    code = (
-        "import asyncio, sys; from pathlib import Path; from test_approval_kills import first; a = sys.argv; "
-        "asyncio.run(first(Path(a[1]), Path(a[2]), a[3], a[4], a[5], int(a[6])))"
-    )
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
     every = 1 if point.startswith("after") else 2000  # with the graph as it then was, or one to be replayed
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(home), str(notes), name, by, point, str(every)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert run_child(first, home, notes, name, by, point, every) == -signal.SIGKILL
 
 
 def ways() -> list[tuple[str, str, str]]:

@@ -6,12 +6,11 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.children import run_child
 from support.commands import call
 from support.fleets import (
     Outgoing,
@@ -350,18 +349,6 @@ def test_a_recap_is_one_quoted_line_before_all_else():
     )
 
 
-def run_until(home: Path, kind: str) -> int:
-    code = "import asyncio, sys; from test_compaction import serve; asyncio.run(serve(*sys.argv[1:]))"
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(home), kind],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert run.returncode in (0, -signal.SIGKILL), run.stderr
-    return run.returncode
-
-
 async def serve(home: str, kind: str) -> None:
     def recap(request):
         if kind == "asked":
@@ -383,8 +370,8 @@ async def serve(home: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["asked", "history.compacted"])
 def test_killed_while_it_is_written_or_right_after(tmp_path, kind):
     home = tmp_path / "home"
-    assert run_until(home, kind) == -signal.SIGKILL
-    assert run_until(home, "") == 0
+    assert run_child(serve, home, kind) == -signal.SIGKILL
+    assert run_child(serve, home, "") == 0
     with Home(home).read_ledger() as ledger:
         found = [each.event for each in ledger.read()]
         assert ledger.verify().ok

@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from freezegun import freeze_time
+from support.children import run_child
 from support.fleets import (
     Outgoing,
     check_exactly_once,
@@ -550,18 +549,6 @@ async def test_what_a_supervised_agent_is_reminded_of_it_reports_and_a_task_has_
 # Killed at each point: the process ends as soon as it has seen the event, with nothing cleaned up.
 
 
-def run_until(home: Path, kind: str) -> int:
-    code = "import asyncio, sys; from test_reminders import serve; asyncio.run(serve(*sys.argv[1:]))"
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(home), kind],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert run.returncode in (0, -signal.SIGKILL), run.stderr
-    return run.returncode
-
-
 async def serve(home: str, kind: str) -> None:
     desk = Desk(Path(home))
 
@@ -581,9 +568,9 @@ async def serve(home: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["reminder.set", "reminder.fired", "turn.started", "turn.ended", "reply.delivered"])
 def test_killed_at_any_point_it_fires_once_and_is_told_once(tmp_path, kind):
     home = tmp_path / "home"
-    assert run_until(home, kind) == -signal.SIGKILL
+    assert run_child(serve, home, kind) == -signal.SIGKILL
     for _ in range(4):
-        if run_until(home, "") == 0:
+        if run_child(serve, home, "") == 0:
             break
     with Home(home).read_ledger() as ledger:
         found = [each.event for each in ledger.read()]

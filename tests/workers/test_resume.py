@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.children import run_child
 from support.fleets import check_exactly_once, digests, events_of, helper_app, open_fleet, scripted, use
 
 from fleet import AppEvent, ToolContext, reducer, tool
@@ -76,19 +76,9 @@ def script():
     return [[use("look", "a"), use("book", "b", day="Friday")], [use("mail", "c")], [use("finish", "d")], "All done."]
 
 
-def killed(home: Path, notes: Path, at: str, start: str = "first") -> None:
+def killed(start: Any, home: Path, notes: Path, *at: str) -> None:
     """Run a fleet on one message until it is killed at a step."""
-    code = (
-        f"import asyncio, sys; from pathlib import Path; from test_resume import {start}; "
-        f"asyncio.run({start}(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))"
-    )
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(home), str(notes), at],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert run_child(start, home, notes, *at) == -signal.SIGKILL
 
 
 async def first(home: Path, notes: Path, at: str) -> None:
@@ -98,7 +88,7 @@ async def first(home: Path, notes: Path, at: str) -> None:
         await fleet.idle()
 
 
-async def killed_when_unknown(home: Path, notes: Path, at: str) -> None:
+async def killed_when_unknown(home: Path, notes: Path) -> None:
     """Go on after a kill, and end as a power cut would as soon as it is durable that nobody knows about a call."""
 
     def cut(stored):
@@ -129,7 +119,7 @@ def of(events, kind):
 
 async def test_a_read_that_was_cut_off_runs_again(tmp_path):
     home, notes = tmp_path / "home", tmp_path / "notes"
-    killed(home, notes, "look")
+    killed(first, home, notes, "look")
     reply, events, booked, _ = await second(home, notes, script()[1:])
     assert reply == "All done."
     assert notes.read_text().split() == ["look", "look", "book", "mail", "finish"]
@@ -142,7 +132,7 @@ async def test_a_read_that_was_cut_off_runs_again(tmp_path):
 
 async def test_an_emitted_event_happens_once_though_its_tool_ran_twice(tmp_path):
     home, notes = tmp_path / "home", tmp_path / "notes"
-    killed(home, notes, "book")
+    killed(first, home, notes, "book")
     reply, events, booked, _ = await second(home, notes, script()[1:])
     assert reply == "All done."
     assert notes.read_text().split().count("book") == 2
@@ -154,7 +144,7 @@ async def test_an_emitted_event_happens_once_though_its_tool_ran_twice(tmp_path)
 
 async def test_an_external_effect_that_may_have_happened_waits_for_a_person(tmp_path):
     home, notes = tmp_path / "home", tmp_path / "notes"
-    killed(home, notes, "mail")
+    killed(first, home, notes, "mail")
     reply, events, booked, requests = await second(home, notes, [])
     assert notes.read_text().split().count("mail") == 1, "it is not known whether it took effect, so it runs no more"
     assert requests == []
@@ -171,8 +161,8 @@ async def test_an_external_effect_that_may_have_happened_waits_for_a_person(tmp_
 
 async def test_a_model_does_not_go_on_from_an_effect_that_nobody_knows_of_however_often_it_is_killed(tmp_path):
     home, notes = tmp_path / "home", tmp_path / "notes"
-    killed(home, notes, "mail")
-    killed(home, notes, "", start="killed_when_unknown")
+    killed(first, home, notes, "mail")
+    killed(killed_when_unknown, home, notes)
     reply, events, _, requests = await second(home, notes, ["All done."])
     assert requests == []
     assert "A person has to check" in reply
@@ -181,7 +171,7 @@ async def test_a_model_does_not_go_on_from_an_effect_that_nobody_knows_of_howeve
 
 async def test_a_turn_goes_on_from_its_last_recorded_step(tmp_path):
     home, notes = tmp_path / "home", tmp_path / "notes"
-    killed(home, notes, "finish")
+    killed(first, home, notes, "finish")
     reply, events, booked, requests = await second(home, notes, ["All done."])
     assert reply == "All done."
     assert notes.read_text().split() == ["look", "book", "mail", "finish", "finish"]
@@ -197,7 +187,7 @@ async def test_a_turn_goes_on_from_its_last_recorded_step(tmp_path):
 async def test_killed_again_and_again_it_still_comes_to_its_end(tmp_path, times):
     home, notes = tmp_path / "home", tmp_path / "notes"
     for _ in range(times):
-        killed(home, notes, "look")
+        killed(first, home, notes, "look")
     reply, events, _, _ = await second(home, notes, script()[1:])
     assert reply == "All done."
     assert notes.read_text().split().count("look") == times + 1

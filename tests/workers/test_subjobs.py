@@ -7,12 +7,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.children import run_child
 from support.fleets import Outgoing, digests, events_of, go_on, last_words, open_fleet, scripted, start, use
 
 from fleet import App, DialogAgent, Policy, tool
@@ -254,13 +253,21 @@ async def test_a_child_that_raises_is_given_up_and_is_no_dead_letter(tmp_path):
         assert not events_of(fleet, MessageDead)
 
 
-async def test_a_child_that_hangs_ends_by_its_time_and_not_by_its_parents(tmp_path):
+def hanging() -> tuple[asyncio.Event, Any]:
+    """A worker that is told to hang, and what is set once it does."""
+    asked = asyncio.Event()
+
     async def worker(request: Any) -> Any:
         if last_words_or(request) == "hang":
+            asked.set()
             await asyncio.Event().wait()
         return obey(request)
 
-    app, models = office(), scripted(to_lead, worker)
+    return asked, worker
+
+
+async def test_a_child_that_hangs_ends_by_its_time_and_not_by_its_parents(tmp_path):
+    app, models = office(), scripted(to_lead, hanging()[1])
     async with open_fleet(tmp_path, app, models=models, turn_timeout_s=2.0, model_retries=0) as fleet:
         result = said(await ask(fleet, "researcher(hang)"))
         assert result["result"] == "failed"
@@ -268,13 +275,7 @@ async def test_a_child_that_hangs_ends_by_its_time_and_not_by_its_parents(tmp_pa
 
 
 async def test_who_waits_too_long_ends_with_all_that_it_waits_for(tmp_path):
-    hung = asyncio.Event()
-
-    async def worker(request: Any) -> Any:
-        if last_words_or(request) == "hang":
-            hung.set()
-            await asyncio.Event().wait()
-        return obey(request)
+    hung, worker = hanging()
 
     def bounded(seconds: float) -> App:
         app = office()
@@ -338,13 +339,7 @@ async def test_who_is_not_waited_for_goes_on_alone(tmp_path):
 
 
 async def test_calling_the_parent_off_calls_its_children_off(tmp_path):
-    asked = asyncio.Event()
-
-    async def worker(request: Any) -> Any:
-        if last_words_or(request) == "hang":
-            asked.set()
-            await asyncio.Event().wait()
-        return obey(request)
+    asked, worker = hanging()
 
     async with open_fleet(tmp_path, office(), models=scripted(to_lead, worker)) as fleet:
         await fleet.dispatch("lead", user="ana", text="researcher(writer(hang))", id="d-1")
@@ -367,13 +362,7 @@ async def test_calling_the_parent_off_calls_its_children_off(tmp_path):
 
 
 async def test_a_child_that_an_operator_calls_off_is_a_failed_result(tmp_path):
-    asked = asyncio.Event()
-
-    async def worker(request: Any) -> Any:
-        if last_words_or(request) == "hang":
-            asked.set()
-            await asyncio.Event().wait()
-        return obey(request)
+    asked, worker = hanging()
 
     async with open_fleet(tmp_path, office(), models=scripted(to_lead, worker)) as fleet:
         await fleet.accept({"user": "ana", "text": "researcher(hang)", "id": "m-1"})
@@ -517,17 +506,7 @@ async def first(home: Path, at: str) -> None:
 @pytest.mark.parametrize("at", ["a", "b", "back"])
 async def test_a_killed_worker_leaves_children_that_the_next_one_finishes(tmp_path, at):
     home = tmp_path / "home"
-    code = (
-        "import asyncio, sys; from pathlib import Path; from test_subjobs import first; "
-        "asyncio.run(first(Path(sys.argv[1]), sys.argv[2]))"
-    )
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(home), at],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert run_child(first, home, at) == -signal.SIGKILL
     async with open_fleet(home, office(), models=scripted(to_lead, obey)) as fleet:
         reply = await fleet.reply_to("m-1")
         await fleet.idle()
