@@ -15,7 +15,7 @@ from fleet.graph.summary import extend_summary
 from fleet.llm.offline.printed import Printed, PrintedAgent, PrintedThread
 
 FILE = Path(__file__).with_name("dialogues.txt")
-NEWEST = 0.5  # of the messages that carry on do so in the newest thread
+NEWEST = 0.1  # of the messages that carry on do so in the newest thread; the others in any, this one too
 _FRESH = 0.38  # of the messages open a thread
 _MOST_AGENTS, _MOST_THREADS = 9, 5
 _START = datetime(2026, 1, 5, 8, tzinfo=UTC)

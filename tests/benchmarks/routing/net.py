@@ -1,7 +1,8 @@
-"""The scorer as a network to train; `fleet.llm.offline.scorer` computes the same from the weights."""
+"""The judges as networks to train; `fleet.llm.offline.scorer` computes the same from the weights."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fleet.llm.offline.features import AGENT, MESSAGE, THREAD
+from fleet.llm.offline.judge import ASKED_WORDS, SAID_WORDS
 from fleet.llm.offline.kinds import ASKED, SAID
 
 CROSS_BITS = 17
-SAID_WORDS, ASKED_WORDS = 14, 18
 GROUPS = (
     ("questions", MOST_THREADS),
     ("lasts", MOST_THREADS),
@@ -23,107 +24,98 @@ GROUPS = (
     ("examples", MOST_AGENTS),
 )
 PAIRS = ("mq", "ml", "ms", "mt", "mc", "mx", "q", "l", "s", "t", "c", "x", "m0", "q0")
-HIDDEN, PAIR, PLAIN, TALK = 32, 16, 24, 16
 
 
-class Net(nn.Module):
-    """Three judges, each a softmax over the threads and the agents on offer.
+@dataclass(frozen=True)
+class Shape:
+    """What a judge is made of; `own` is the width of vectors of its own, of the training words, 0 for the shared."""
 
-    One knows words: their vectors, and pairs of a word said and a word of the question. One only compares. One, for
-    rooms in which people talk to each other, goes by how things are said alone.
-    """
+    hidden: int
+    pair: int = 0  # width of the products of a message's and another text's vectors
+    own: int = 0
+    near: bool = True  # hears how near the texts' vectors are
+    crosses: bool = False  # knows pairs of a word said and a word of the question
 
-    def __init__(self, vectors: np.ndarray, known: int) -> None:
+
+class Judge(nn.Module):
+    """Scores the threads and the agents on offer; the softmax of its scores is what it believes."""
+
+    def __init__(self, shape: Shape, known: int, dim: int) -> None:
         super().__init__()
-        dim, message, thread, agent = vectors.shape[1], len(MESSAGE), len(THREAD), len(AGENT)
-        self.words = nn.Parameter(torch.from_numpy(vectors.copy()))
-        self.known = known  # words numbered below take part in pairs
-        self.pair = nn.ModuleDict({name: nn.Linear(dim, PAIR, bias=False) for name in PAIRS})
-        for each in self.pair.values():
-            nn.init.normal_(each.weight, std=1.2 / dim**0.5)
-        self.cross = nn.Parameter(torch.zeros(1 << CROSS_BITS))
+        self.shape, message, thread, agent = shape, len(MESSAGE), len(THREAD), len(AGENT)
+        if shape.own:
+            self.words = nn.Parameter(torch.zeros(known + 1, shape.own))  # the last is every other word's
+            dim = shape.own
+        if shape.pair:
+            self.pair = nn.ModuleDict({name: nn.Linear(dim, shape.pair, bias=False) for name in PAIRS})
+            for each in self.pair.values():
+                nn.init.normal_(each.weight, std=1.2 / dim**0.5)
+        if shape.crosses:
+            self.cross = nn.Parameter(torch.zeros(1 << CROSS_BITS))
         self.kinds = nn.Parameter(torch.zeros(len(SAID), len(ASKED)))
-        self.plain_kinds = nn.Parameter(torch.zeros(len(SAID), len(ASKED)))
-        for name, width, hidden in (
-            ("thread", message + thread + 6 * PAIR + 4, HIDDEN),
-            ("agent", message + agent + 3 * PAIR + 2, HIDDEN),
-            ("plain_thread", message + thread + 8, PLAIN),
-            ("plain_agent", message + agent + 4, PLAIN),
-            ("talk_thread", message + thread, TALK),
-            ("talk_agent", message + agent, TALK),
+        near = 1 if shape.near else 0
+        for name, width in (
+            ("thread", message + thread + 6 * shape.pair + 4 * near),
+            ("agent", message + agent + 3 * shape.pair + 2 * near),
         ):
-            self.add_module(f"{name}_in", nn.Linear(width, hidden))
-            self.add_module(f"{name}_out", nn.Linear(hidden, 1))
+            self.add_module(f"{name}_in", nn.Linear(width, shape.hidden))
+            self.add_module(f"{name}_out", nn.Linear(shape.hidden, 1))
 
-    def forward(self, batch: Any, **drop: float) -> tuple[Tensor, Tensor]:
-        """The scores of the judge that knows and of the one that compares; in rooms both are the third one's.
+    def forward(self, batch: Any, drop: dict[str, float]) -> Tensor:
+        """Scores, threads first, then agents.
 
-        `drop` says how often, in training, a case does without words, agents' words, pairs, nearness, and a number.
+        `drop` says how often, in training, a case does without `words`, agents' words (`agent`), pairs (`cross`),
+        nearness (`near`), a `number` and a `hidden` one.
         """
-        message, threads, agents, texts, owners, (ids, mask), there = batch
+        message, threads, agents, texts, owners, crosses, there = batch
         said = texts["said"]
 
         def kept(name: str) -> Tensor:
             return (torch.rand(len(message), 1) >= (drop.get(name, 0.0) if self.training else 0.0)).float()
 
-        words, agents_words = kept("words"), kept("agent")
-        question, last, about, core, example = (texts[name] for name, _ in GROUPS)
-        padded = torch.cat([core, torch.zeros(len(core), 1, core.shape[2])], 1)
-        owner = torch.gather(padded, 1, owners.unsqueeze(-1).expand(-1, -1, core.shape[2]))
-        of_thread = ((question, words, "q"), (last, words, "l"), (about, words, "s"), (owner, agents_words, "t"))
-        of_agent = ((core, agents_words, "c"), (example, agents_words, "x"))
+        head, of_threads, of_agents = message, [threads], [agents]
+        if said is not None:
+            question, last, about, core, example = (texts[name] for name, _ in GROUPS)
+            padded = torch.cat([core, torch.zeros(len(core), 1, core.shape[2])], 1)
+            owner = torch.gather(padded, 1, owners.unsqueeze(-1).expand(-1, -1, core.shape[2]))
+            words, agents_words, near = kept("words"), kept("agent"), kept("near").unsqueeze(-1)
+            thread_parts = ((question, words, "q"), (last, words, "l"), (about, words, "s"), (owner, agents_words, "t"))
+            agent_parts = ((core, agents_words, "c"), (example, agents_words, "x"))
+            if self.shape.pair:
+                head = torch.cat([message, torch.tanh(self.pair["m0"](said)) * words], -1)
+                of_threads.append(torch.tanh(self.pair["q0"](question)) * words.unsqueeze(1))
+                for parts, found in ((thread_parts, of_threads), (agent_parts, of_agents)):
+                    found.extend(
+                        (self.pair[f"m{n}"](said) * keep).unsqueeze(1) * self.pair[n](x) for x, keep, n in parts
+                    )
+            if self.shape.near:
+                for parts, found in ((thread_parts, of_threads), (agent_parts, of_agents)):
+                    found.extend(_cosine(said, x) * near for x, _, _ in parts)
+        asked = torch.einsum("ni,ij,ntj->nt", message[:, : len(SAID)], self.kinds, threads[:, :, : len(ASKED)])
+        of_thread = self._layer("thread", _beside(head, *of_threads), drop) + asked
+        if self.shape.crosses:
+            ids, mask = crosses
+            crossed = (self.cross[ids] * mask).sum((-1, -2)) / torch.clamp(mask.sum((-1, -2)), min=1.0).sqrt()
+            of_thread = of_thread + crossed * kept("cross")
+        scores = torch.cat([of_thread, self._layer("agent", _beside(head, *of_agents), drop)], -1)
+        return scores.masked_fill(~there, -1e9)
 
-        def both(others: Any) -> list[Tensor]:
-            return [(self.pair[f"m{n}"](said) * keep).unsqueeze(1) * self.pair[n](x) for x, keep, n in others]
+    def begin_with(self, rows: np.ndarray, strength: np.ndarray) -> None:
+        """Own vectors begin as the shared ones, cut short."""
+        units = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+        first = 1.5 * units[:, : self.shape.own] * (strength / 255)[:, None]
+        self.words.data[: len(first)] = torch.from_numpy(first).float()
 
-        def near(others: Any, keep: Tensor | None = None) -> list[Tensor]:
-            return [_cosine(said, x) * (own if keep is None else keep).unsqueeze(-1) for x, own, _ in others]
-
-        head = torch.cat([message, torch.tanh(self.pair["m0"](said)) * words], -1)
-        asked = torch.tanh(self.pair["q0"](question)) * words.unsqueeze(1)
-        knows = torch.cat(
-            [
-                self._layer("thread", _beside(head, threads, asked, *both(of_thread), *near(of_thread)), drop)
-                + self._asked(self.kinds, message, threads)
-                + self._crossed(ids, mask) * kept("cross"),
-                self._layer("agent", _beside(head, agents, *both(of_agent), *near(of_agent)), drop),
-            ],
-            -1,
-        )
-        nearness = kept("near")
-        of_threads = torch.cat(near(of_thread, nearness), -1) * there[:, :MOST_THREADS].unsqueeze(-1)
-        of_agents = torch.cat(near(of_agent, nearness), -1) * there[:, MOST_THREADS:].unsqueeze(-1)
-        compares = torch.cat(
-            [
-                self._layer("plain_thread", _beside(message, threads, of_threads, _lead(of_threads)), drop)
-                + self._asked(self.plain_kinds, message, threads),
-                self._layer("plain_agent", _beside(message, agents, of_agents, _lead(of_agents)), drop),
-            ],
-            -1,
-        )
-        more = {"number": 0.0, "hidden": 0.4}
-        talks = torch.cat(
-            [
-                self._layer("talk_thread", _beside(message, threads), more),
-                self._layer("talk_agent", _beside(message, agents), more),
-            ],
-            -1,
-        )
-        room = (message[:, MESSAGE.index("talk")] + message[:, MESSAGE.index("one_agent")] > 0).unsqueeze(1)
-        return tuple(torch.where(room, talks, each).masked_fill(~there, -1e9) for each in (knows, compares))
+    def penalty(self) -> Tensor:
+        """What keeps tables small that few cases speak of."""
+        loss = 3e-5 * (self.kinds**2).sum()
+        return loss + 1e-5 * (self.cross**2).sum() if self.shape.crosses else loss
 
     def _layer(self, name: str, inputs: Tensor, drop: dict[str, float]) -> Tensor:
-        number = drop.get("number", 0.0)
-        inputs = functional.dropout(inputs, number, self.training)
+        inputs = functional.dropout(inputs, drop.get("number", 0.0), self.training)
         hidden = torch.relu(self.get_submodule(f"{name}_in")(inputs))
-        hidden = functional.dropout(hidden, drop.get("hidden", number), self.training)
+        hidden = functional.dropout(hidden, drop.get("hidden", 0.0), self.training)
         return self.get_submodule(f"{name}_out")(hidden).squeeze(-1)
-
-    def _asked(self, kinds: Tensor, message: Tensor, threads: Tensor) -> Tensor:
-        return torch.einsum("ni,ij,ntj->nt", message[:, : len(SAID)], kinds, threads[:, :, : len(ASKED)])
-
-    def _crossed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return (self.cross[ids] * mask).sum((-1, -2)) / torch.clamp(mask.sum((-1, -2)), min=1.0).sqrt()
 
 
 def _beside(message: Tensor, *others: Tensor) -> Tensor:
@@ -135,44 +127,47 @@ def _cosine(said: Tensor, other: Tensor) -> Tensor:
     return functional.cosine_similarity(said.unsqueeze(1), other, dim=-1, eps=1e-3).unsqueeze(-1)
 
 
-def _lead(scores: Tensor) -> Tensor:
-    """Each number less the best of the others', or less 0."""
-    top, at = scores.topk(2, dim=1)
-    own = torch.arange(scores.shape[1]).view(1, -1, 1) == at[:, :1]
-    return scores - torch.where(own, top[:, 1:], top[:, :1]).clamp(min=0.0)
-
-
 class Feeder:
-    """Batches of a table as tensors."""
+    """Batches of tables as tensors: texts as the shared vectors, or as a judge's own."""
 
-    def __init__(self, table: Table, flat: np.ndarray, ends: np.ndarray, known: int) -> None:
-        self.table, self.flat, self.ends = table, flat, ends
+    def __init__(self, flat: np.ndarray, ends: np.ndarray, pooled: np.ndarray, known: int) -> None:
+        """`flat`, `ends`: the numbers of all texts' words, end to end; `pooled`: the shared vector of each text."""
         self.lengths = np.diff(ends)
+        self.flat, self.ends = np.minimum(flat, known), ends
+        self.pooled = torch.from_numpy(np.concatenate([pooled, np.zeros((1, pooled.shape[1]), np.float32)]))
         self.first = _padded(flat, ends, known, SAID_WORDS, last=False)
         self.final = _padded(flat, ends, known, ASKED_WORDS, last=True)
 
-    def batch(self, net: Net, at: np.ndarray) -> tuple[Any, Tensor]:
+    def batch(self, judge: Judge, table: Table, at: np.ndarray) -> tuple[Any, Tensor]:
         """The inputs of the cases at these places, and their right answers."""
-        t = self.table
-        numbers = t.texts[at]
+        numbers, shape = table.texts[at], judge.shape
+        texts: dict[str, Tensor | None] = {"said": None}
+        if shape.own or shape.pair or shape.near:
+            vectors = self._own(judge, numbers) if shape.own else self.pooled[torch.from_numpy(numbers).long()]
+            texts["said"], edge = vectors[:, 0], 1
+            for name, width in GROUPS:
+                texts[name] = vectors[:, edge : edge + width]
+                edge += width
+        message, threads, agents, owners, there, gold = (
+            torch.from_numpy(each[at])
+            for each in (table.message, table.threads, table.agents, table.owners, table.there, table.gold)
+        )
+        crosses = self._crosses(numbers) if shape.crosses else None
+        return (message, threads, agents, texts, owners, crosses, there), gold
+
+    def _own(self, judge: Judge, numbers: np.ndarray) -> Tensor:
         used, inverse = np.unique(numbers, return_inverse=True)
         none = 1 if used[0] == -1 else 0
         lengths, starts = self.lengths[used[none:]], self.ends[used[none:]]
         offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         flat = self.flat[np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())]
-        sums = functional.embedding_bag(torch.from_numpy(flat).long(), net.words, torch.from_numpy(offsets), mode="sum")
+        sums = functional.embedding_bag(
+            torch.from_numpy(flat).long(), judge.words, torch.from_numpy(offsets), mode="sum"
+        )
         sums = sums / torch.from_numpy(np.sqrt(np.maximum(lengths, 1))).float().unsqueeze(-1)
         if none:
             sums = torch.cat([torch.zeros(1, sums.shape[1]), sums])
-        pooled = sums[torch.from_numpy(inverse.reshape(numbers.shape))]
-        texts, edge = {"said": pooled[:, 0]}, 1
-        for name, width in GROUPS:
-            texts[name] = pooled[:, edge : edge + width]
-            edge += width
-        message, threads, agents, owners, there, gold = (
-            torch.from_numpy(each[at]) for each in (t.message, t.threads, t.agents, t.owners, t.there, t.gold)
-        )
-        return (message, threads, agents, texts, owners, self._crosses(numbers), there), gold
+        return sums[torch.from_numpy(inverse.reshape(numbers.shape))]
 
     def _crosses(self, numbers: np.ndarray) -> tuple[Tensor, Tensor]:
         """For each thread the numbers of all pairs of a word said and a word of its question, and which are there."""

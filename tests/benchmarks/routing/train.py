@@ -1,112 +1,138 @@
 """Train the weights of offline:router.
 
-    pip install -e '.[train]'
+    apt-get install wordnet-base
+    pip install torch==2.13.0 && pip install -e '.[train]'
     python tests/benchmarks/routing/train.py DATA_DIR --out fleet/llm/offline/router.weights
 
-DATA_DIR holds sgd_train_big.jsonl.gz, irc_train.jsonl.gz and agents.json (README.md there says what a case is). Every
-15th user of the task dialogues is kept back from training: the temperature is fitted on those. Seeded: the same data
-and libraries give the same weights. About 25 minutes on one core. The dev files are for choosing, and not read here.
+DATA_DIR holds sgd_train_big.jsonl.gz, sgd_train.jsonl.gz, irc_train.jsonl.gz and agents.json (README.md there says what
+a case is); talks/ beside this file holds conversations of many trades, written for this package. Every 15th user of the
+task dialogues is kept back: the temperature is fitted on those; that for agents of other trades on dialogues.txt, which
+nothing is trained on. Seeded: the same data and libraries give the same weights. About 30 minutes on two cores. The dev
+files are for choosing, and not read here.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from corpus import print_case, read_lines, right_choice, texts, topic_lines, vary
 from export import export
-from net import Feeder, Net
-from openings import as_question, beside
-from prepare import MOST_THREADS, Table, Texts, build_table, count_words, join_tables, rarities
+from lessons import KNOWN, Lessons, prepare
+from net import Feeder, Judge, Shape
+from prepare import MOST_THREADS, Table, join_tables
 from torch.nn import functional
-from vectors import word_vectors
 
-from fleet.llm.offline.printed import Printed
-from fleet.llm.offline.scorer import ENDINGS, ending_of
-from fleet.llm.offline.words import Text, read_text, words_of
+LABEL = (
+    "Schema-Guided Dialogue (CC BY-SA 4.0); Ubuntu IRC disentanglement, Kummerfeld et al. 2019 (CC BY 4.0); "
+    "conversations of talks/, written for this package; vectors distilled from all-MiniLM-L6-v2 (Apache 2.0) over "
+    "these and WordNet 3.0"
+)
+FAMILIAR = (30.0, 0.72)  # how steeply, and from which share of known words on, agents are familiar
+SHARES = {"words": 0.3, "forms": 0.3}  # what the judges of task dialogues count; the one of many trades has the rest
+_BATCH = 128
 
-COMMON, DIM = 8500, 32
-KEPT_BACK = 15  # every so many users
-FAMILIAR = [30.0, 0.79]  # how steeply, and from which share of known words on, agents are familiar
-SHARE = 0.6  # what the judge that knows words counts; the other has the rest
-LABEL = "Schema-Guided Dialogue (CC BY-SA 4.0); Ubuntu IRC disentanglement, Kummerfeld et al. 2019 (CC BY 4.0)"
+
+@dataclass(frozen=True)
+class Course:
+    """How a judge is trained: on which tables, each counted how much, for how long, doing without what how often."""
+
+    shape: Shape
+    counts: dict[str, float]
+    drop: dict[str, float]
+    rounds: int
+    per_round: int = 80_000
+    rate: float = 4e-3
+
+
+_TASKS = {"tasks": 1.0, "mixed": 1.0, "openings": 1.0}
+COURSES = {
+    "words": Course(
+        Shape(hidden=32, pair=16, own=24, crosses=True), _TASKS,
+        {"words": 0.25, "cross": 0.5, "agent": 0.3, "near": 0.3, "number": 0.2, "hidden": 0.2}, rounds=6,
+    ),
+    "forms": Course(Shape(hidden=48), _TASKS, {"near": 0.3, "number": 0.05, "hidden": 0.1}, rounds=10),
+    "meaning": Course(
+        Shape(hidden=40, pair=20, crosses=True),
+        {"tasks": 0.5, "mixed": 0.5, "openings": 1.0, "trades": 3.0, "varied_trades": 2.0, "six_fields": 3.0},
+        {"words": 0.2, "cross": 0.4, "agent": 0.3, "near": 0.3, "number": 0.15, "hidden": 0.15}, rounds=10,
+    ),
+    "rooms": Course(Shape(hidden=48, near=False), {"room": 1.0, "varied_room": 1.0}, {"hidden": 0.4}, rounds=12),
+}  # fmt: skip
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with the training files")
     parser.add_argument("--out", type=Path, default=Path("router.weights"))
+    parser.add_argument(
+        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder with data.noun and so on"
+    )
     parser.add_argument("--cases", type=int, default=72_000, help="task cases to use")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--processes", type=int, default=2, help="that describe the cases; the weights are the same")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--version", type=int, default=1, help="the number that the weights carry")
+    parser.add_argument("--version", type=int, default=2, help="the number that the weights carry")
     return parser.parse_args()
 
 
-def one_agent(printed: Printed, gold: int) -> tuple[Printed, int]:
-    """The same moment in an application that has no other agent than the right one."""
-    threads = len(printed.threads)
-    role = printed.threads[gold].agent if gold < threads else printed.agents[gold - threads].role
-    kept = [at for at, each in enumerate(printed.threads) if each.agent == role]
-    alone = replace(
-        printed,
-        agents=tuple(each for each in printed.agents if each.role == role),
-        threads=tuple(printed.threads[at] for at in kept),
-    )
-    return alone, kept.index(gold) if gold in kept else len(kept)
-
-
-def fit(net: Net, feed: Feeder, weights: np.ndarray, epochs: int, rate: float, seed: int, batch: int = 128) -> None:
-    """Train in place: Adam, one cycle of at most `rate`; `weights` is how much each case counts."""
+def fit(course: Course, feed: Feeder, lessons: Lessons, seed: int) -> Judge:
+    """A judge trained as its course says: Adam, one cycle of at most its rate."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    fine, coarse = ("words",), ("cross",)
-    groups = [
-        {"params": [net.words], "lr": 0.2 * rate},
-        {"params": [net.cross], "lr": 2.5 * rate},
-        {"params": [each for name, each in net.named_parameters() if name not in fine + coarse], "lr": 0.5 * rate},
-    ]
-    optimizer = torch.optim.Adam(groups)
-    steps = len(feed.table) // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [each["lr"] for each in groups], total_steps=epochs * steps + 1, pct_start=0.1
+    judge = Judge(course.shape, KNOWN, lessons.rows.shape[1])
+    if course.shape.own:
+        judge.begin_with(lessons.rows[:KNOWN], lessons.strength[:KNOWN])
+    whole = join_tables([lessons.tables[name] for name in course.counts])
+    counts = torch.from_numpy(
+        np.concatenate([_counts(name, lessons.tables[name], much) for name, much in course.counts.items()])
     )
-    counts = torch.from_numpy(weights).float()
-    for epoch in range(epochs):
-        net.train()
-        order, total = rng.permutation(len(feed.table)), 0.0
+    others = dict(judge.named_parameters())
+    groups = [
+        {"params": [others.pop(name)], "lr": rate * course.rate}
+        for name, rate in (("words", 0.2), ("cross", 2.5))
+        if name in others
+    ]
+    groups.append({"params": list(others.values()), "lr": 0.5 * course.rate})
+    optimizer = torch.optim.Adam(groups)
+    steps = min(course.per_round, len(whole)) // _BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [each["lr"] for each in groups], total_steps=course.rounds * steps + 1, pct_start=0.1
+    )
+    judge.train()
+    for number in range(course.rounds):
+        order, total = rng.permutation(len(whole)), 0.0
         for step in range(steps):
-            at = order[step * batch : (step + 1) * batch]
-            inputs, gold = feed.batch(net, at)
-            both = net(inputs, words=0.15, cross=0.3, agent=0.3, near=0.3, number=0.1)
-            losses = [functional.cross_entropy(each, gold, reduction="none") * counts[at] for each in both]
-            loss = losses[0].mean() + losses[1].mean() + 1e-5 * (net.cross**2).sum() + 3e-5 * (net.kinds**2).sum()
+            at = order[step * _BATCH : (step + 1) * _BATCH]
+            inputs, gold = feed.batch(judge, whole, at)
+            loss = (functional.cross_entropy(judge(inputs, course.drop), gold, reduction="none") * counts[at]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            (loss + judge.penalty()).backward()
             optimizer.step()
             schedule.step()
             total += float(loss.detach())
-        print(f"epoch {epoch + 1}: loss {total / steps:.3f}", flush=True)
+        print(f"round {number + 1}: {total / steps:.3f}", flush=True)
+    return judge
 
 
-def judged(net: Net, feed: Feeder) -> tuple[np.ndarray, np.ndarray]:
-    """The logarithms of both judges' probabilities for every case of the table."""
-    net.eval()
-    parts: list[list[np.ndarray]] = [[], []]
+def _counts(name: str, table: Table, much: float) -> np.ndarray:
+    if name not in COURSES["rooms"].counts:
+        return np.full(len(table), much, np.float32)
+    # In the rooms' files the newest thread is continued less often than it is in a room.
+    return np.where(table.gold == 0, 1.7, np.where(table.gold >= MOST_THREADS, 0.5, 1.0)).astype(np.float32)
+
+
+def believed(judge: Judge, feed: Feeder, table: Table) -> np.ndarray:
+    """The logarithms of a judge's probabilities for every case of the table."""
+    judge.eval()
+    parts = []
     with torch.no_grad():
-        for start in range(0, len(feed.table), 500):
-            inputs, _ = feed.batch(net, np.arange(start, min(start + 500, len(feed.table))))
-            for kept, scores in zip(parts, net(inputs), strict=True):
-                kept.append(torch.log_softmax(scores, -1).numpy())
-    return np.concatenate(parts[0]), np.concatenate(parts[1])
+        for start in range(0, len(table), 500):
+            inputs, _ = feed.batch(judge, table, np.arange(start, min(start + 500, len(table))))
+            parts.append(torch.log_softmax(judge(inputs, {}), -1).numpy())
+    return np.concatenate(parts)
 
 
 def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
@@ -116,99 +142,41 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
         logs = torch.log_softmax(torch.from_numpy(scores / temperature), -1).numpy()
         return float(-logs[np.arange(len(gold)), gold].mean())
 
-    return min((round(0.6 + 0.02 * step, 2) for step in range(60)), key=surprise)
+    return min((round(0.5 + 0.02 * step, 2) for step in range(100)), key=surprise)
+
+
+def train(a: argparse.Namespace, lessons: Lessons) -> None:
+    """Train the judges on what was prepared, and write the weights."""
+    torch.set_num_threads(1)
+    feed = Feeder(lessons.flat, lessons.ends, lessons.pooled, KNOWN)
+    judges = {}
+    for name, course in COURSES.items():
+        print(name, flush=True)
+        judges[name] = fit(course, feed, lessons, a.seed)
+    rest = 1 - sum(SHARES.values())
+    scores = {
+        "tasks": sum(
+            share * believed(judges[name], feed, lessons.tables["kept_back"])
+            for name, share in {**SHARES, "meaning": rest}.items()
+        ),
+        "trades": believed(judges["meaning"], feed, lessons.tables["unseen_trades"]),
+    }
+    gold = {"tasks": lessons.tables["kept_back"].gold, "trades": lessons.tables["unseen_trades"].gold}
+    temperatures = {name: fit_temperature(each, gold[name]) for name, each in scores.items()}
+    right = {name: round(float((each.argmax(1) == gold[name]).mean()), 4) for name, each in scores.items()}
+    about: dict[str, Any] = {
+        "version": a.version, "licence": "CC BY-SA 4.0, see router.weights.NOTICE", "trained_on": LABEL, "seed": a.seed,
+        "cases": sum(len(lessons.tables[name]) for name in {n for each in COURSES.values() for n in each.counts}),
+        "scores": {"kept_back_users": right["tasks"], "unseen_trades": right["trades"]}, "familiar": FAMILIAR,
+        "shares": SHARES, "temperatures": {**temperatures, "rooms": 1.0},
+    }  # fmt: skip
+    a.out.write_bytes(export(judges, lessons, KNOWN, about))
+    print(f"{a.out}: {a.out.stat().st_size} bytes, temperatures {temperatures}, right {right}")
 
 
 def main() -> None:
     a = arguments()
-    torch.set_num_threads(1)
-    rng = random.Random(a.seed)
-    offered = json.loads((a.data / "agents.json").read_text("utf-8"))["agents"]
-    tasks = read_lines(a.data / "sgd_train_big.jsonl.gz")
-    tasks = rng.sample(tasks, min(a.cases, len(tasks)))
-    talks = read_lines(a.data / "irc_train.jsonl.gz")
-    told = [(print_case(each, offered), right_choice(each)) for each in tasks]
-    talked = [(print_case(each, offered), right_choice(each)) for each in talks]
-    words, rarity, numbers = vocabulary([each for each, _ in told], [each for each, _ in talked])
-    vectors = word_vectors(
-        (words_of(each) for each in documents([each for each, _ in told + talked])),
-        [[part for word in line for part in words_of(word)] for line in topic_lines()],
-        numbers, DIM, a.seed,
-    )  # fmt: skip
-    count = len(words)
-    store = Texts()
-
-    @cache
-    def read(text: str) -> Text:
-        return read_text(text, lambda word: rarity.get(word, 255) / 255)
-
-    def number(word: str) -> int:
-        return numbers.get(word, count + ending_of(word))
-
-    def table(cases: Sequence[tuple[Printed, int]]) -> Table:
-        return build_table(cases, read, store, number)
-
-    back = [at for at, each in enumerate(tasks) if each["user"] % KEPT_BACK == 0]
-    kept_back = set(back)
-    front = [at for at in range(len(tasks)) if at not in kept_back]
-    held = table([told[at] for at in back])
-    rooms = [*talked, *((vary(printed, rng), gold) for printed, gold in talked)]
-    rooms += [one_agent(*told[at]) for at in front[:4000]]
-    room = table(rooms)
-    varied = table([(vary(told[at][0], rng), told[at][1]) for at in front])
-    more = table(openings([told[at] for at in rng.sample(front, min(9_000, len(front)))], talked, rng))
-    print(f"{len(varied)} task cases, {len(more)} made of others, {len(room)} of rooms; {count} words", flush=True)
-    flat, ends = store.arrays()
-    net = Net(np.concatenate([vectors, np.zeros((ENDINGS, DIM), np.float32)]), COMMON)
-    # In the rooms' files the newest thread is continued less often than it is in a room.
-    gold = room.gold[: 2 * len(talked)]
-    of_room = np.ones(len(room))
-    of_room[: len(gold)] = np.where(gold == 0, 1.7, np.where(gold >= MOST_THREADS, 0.5, 1.0))
-    for tables, epochs, rate in (([varied], a.epochs, 4e-3), ([varied, more], max(1, a.epochs // 2), 2e-3)):
-        whole = join_tables([*tables, room])
-        weight = np.concatenate([np.ones(len(whole) - len(room)), of_room])
-        fit(net, Feeder(whole, flat, ends, COMMON), weight, epochs, rate, a.seed)
-    knows, compares = judged(net, Feeder(held, flat, ends, COMMON))
-    scores = SHARE * knows + (1 - SHARE) * compares
-    temperature = fit_temperature(scores, held.gold)
-    right = float((scores.argmax(1) == held.gold).mean())
-    about: dict[str, Any] = {
-        "version": a.version, "licence": "CC BY-SA 4.0, see router.weights.NOTICE", "trained_on": LABEL, "seed": a.seed,
-        "cases": len(whole), "scores": {"kept_back_users": round(right, 4)}, "familiar": FAMILIAR, "share": SHARE,
-    }  # fmt: skip
-    a.out.write_bytes(export(net, words, rarity, temperature, about))
-    print(f"{a.out}: {a.out.stat().st_size} bytes, temperature {temperature}, kept back {right:.4f}")
-
-
-def openings(
-    told: list[tuple[Printed, int]], talked: list[tuple[Printed, int]], rng: random.Random
-) -> list[tuple[Printed, int]]:
-    """Openings in other forms, and talk of rooms beside task dialogues, two of each."""
-    made: list[tuple[Printed, int]] = []
-    for _ in range(2):
-        for printed, gold in told:
-            if gold >= len(printed.threads) and (asked := as_question(printed, rng)) is not None:
-                made.append((asked, gold))
-        for room, gold in talked:
-            if (both := beside(room, gold, *rng.choice(told), rng)) is not None:
-                made.append(both)
-    return [(vary(printed, rng), gold) for printed, gold in made]
-
-
-def vocabulary(told: list[Printed], talked: list[Printed]) -> tuple[list[str], dict[str, int], dict[str, int]]:
-    """The commonest words, then the words of the topics; how rare each is; each one's number."""
-    held, total = count_words(texts(iter(told)))
-    more, others = count_words(texts(iter(talked)))
-    held.update(more)
-    words = [word for word, count in held.most_common(COMMON) if count >= 3]
-    words += sorted({part for line in topic_lines() for word in line for part in words_of(word)} - set(words))
-    return words, rarities(held, total + others, words), {word: at for at, word in enumerate(words)}
-
-
-def documents(cases: list[Printed]) -> list[str]:
-    """Distinct threads and messages, in an order that depends on nothing."""
-    threads = {f"{each.summary} {each.last_assistant_message}" for case in cases for each in case.threads}
-    return sorted(threads | {case.message for case in cases})
+    train(a, prepare(a))
 
 
 if __name__ == "__main__":
