@@ -17,10 +17,6 @@ __all__ = ["choose"]
 
 _NEWEST_SHARE = 0.3  # of the training cases continue the newest thread
 _TALK_SHARE = 0.6  # the same where people talk to each other
-# From where on agents are strange enough for the rules to be heard too, how much these count at most, and how much
-# likelier a new thread is than in the training dialogues, whose questions nearly always carry one on.
-_STRANGE, _RULES, _FRESH = 0.25, 1.15, 0.7
-_DOUBT = 1.0  # how much less sure the scorer is of the strangest agents: the logarithms are divided by one and this
 _WAITING = 1.0  # how much likelier a thread is whose agent is known to wait for an answer, where nothing is asked
 _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alone decide, from the second the scorer
 
@@ -28,25 +24,17 @@ _FOREIGN = (0.35, 0.65)  # shares of known words: up to the first the rules alon
 def choose(printed: Printed, prior: float | None = None, tuning: Tuning | None = None) -> list[Choice]:
     """All choices, the likeliest first; empty where neither threads nor agents were printed.
 
-    The stranger the agents are to the scorer, the more the rules count beside it, and the less sure it is; a message in
-    words that it does not know is left to them. `prior` is the share of messages that continue the newest thread, where
-    it is known; its own one in `tuning` is not looked at here.
+    A message in words that the scorer does not know is left to the rules. `prior` is the share of messages that
+    continue the newest thread, where it is known; its own one in `tuning` is not looked at here.
     """
     if not printed.threads and not printed.agents:
         return []
     scorer = shipped_scorer()
     found = scorer.describe(printed)
-    scores = [each / scorer.temperature for each in scorer.logits(found)]
-    strange = 1 - scorer.familiar(found)
-    ruled = rules.choose(printed) if strange > _STRANGE else []
-    for each in ruled:
-        more = _FRESH if each.thread is None else 0.0
-        scores[_place(printed, each)] += strange * (_RULES * math.log(max(each.probability, 1e-6)) + more)
+    scores = scorer.logits(found)
     if "?" not in printed.message:
         for at, thread in enumerate(printed.threads):
             scores[at] += _WAITING if thread.status == "need_input" else 0.0
-    if ruled:
-        scores = [each / (1 + _DOUBT * strange) for each in scores]
     if prior is not None and printed.threads:
         usual = _TALK_SHARE if len(printed.agents) <= 1 else _NEWEST_SHARE
         wanted = min(max(prior, 0.01), 0.99)
@@ -69,13 +57,6 @@ def choose(printed: Printed, prior: float | None = None, tuning: Tuning | None =
         anew = tuning.weigh([(each.agent, each.probability) for each in choices])
         choices = [replace(each, probability=probability) for each, probability in zip(choices, anew, strict=True)]
     return _with_odds(sorted(choices, key=lambda choice: -choice.probability))
-
-
-def _place(printed: Printed, choice: Choice) -> int:
-    """The number of a choice: threads first, then agents, in printed order."""
-    if choice.thread is not None:
-        return next(at for at, each in enumerate(printed.threads) if each.index == choice.thread)
-    return len(printed.threads) + next(at for at, each in enumerate(printed.agents) if each.role == choice.agent)
 
 
 def _softmax(scores: list[float]) -> list[float]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleet.llm.offline.kinds import ASKED, SAID, asked_kinds, question_of, said_kinds
+from fleet.llm.offline.likeness import AGENT_LIKENESS, THREAD_LIKENESS, Compare, Likeness
+from fleet.llm.offline.likeness import lead as _lead
 from fleet.llm.offline.printed import Printed, PrintedAgent, PrintedThread
 from fleet.llm.offline.words import Text, coverage, nearness
 
@@ -24,7 +26,7 @@ MESSAGE = (
     *(f"said_{name}" for name in SAID),
     "length", "one_or_two", "to_five", "to_ten", "content", "unknown", "threads", "agents", "one_agent", "talk",
     "best_thread", "best_thread_topic", "best_agent", "best_agent_topic", "second_agent", "newest_asks", "agent_lead",
-    "anybody_asks",
+    "anybody_asks", "best_thread_like", "best_agent_like",
 )  # fmt: skip
 THREAD = (
     *(f"asked_{name}" for name in ASKED),
@@ -33,6 +35,7 @@ THREAD = (
     "cover_start", "topic", "topic_last", "names_last", "names_summary", "lead_cover", "lead_topic", "lead_names",
     "back_cover", "agent_cover", "agent_topic",
     "agent_lead", "agent_offered", "silent", "others", "user_last", "summary_length", "last_length", "content_cover",
+    *THREAD_LIKENESS,
 )  # fmt: skip
 AGENT = (
     "cover_core", "cover_role", "cover_example", "cover_all", "cover_local", "start_local", "like_example",
@@ -40,6 +43,7 @@ AGENT = (
     "has_newest",
     "thread_age", "examples", "described", "alone", "back_cover", "thread_cover", "over_thread", "over_thread_topic",
     "capability", "lead_capability", "none_fits", "content_local",
+    *AGENT_LIKENESS,
 )  # fmt: skip
 
 
@@ -63,7 +67,7 @@ class Choices:
     owners: list[int | None]
 
 
-def describe(printed: Printed, read: Callable[[str], Text]) -> Choices:
+def describe(printed: Printed, read: Callable[[str], Text], compare: Compare) -> Choices:
     """The choices of a printed request as numbers and words. Pure."""
     said = read(printed.message)
     kinds = said_kinds(printed.message.strip())
@@ -74,6 +78,16 @@ def describe(printed: Printed, read: Callable[[str], Text]) -> Choices:
     examples = [read(" ".join(text for _, text in each.examples)) for each in printed.agents]
     agents = _Agents(printed, said, cores, examples, read)
     threads = _Threads(printed, said, questions, lasts, summaries, agents, read)
+    owners = [agents.owner.get(each.agent) for each in printed.threads]
+    likeness = Likeness(
+        said,
+        list(zip(questions, lasts, summaries, threads.requests, threads.own, strict=True)),
+        list(zip(cores, examples, strict=True)),
+        [[read(each) for each in agent.capabilities] for agent in printed.agents],
+        [[read(text) for _, text in agent.examples] for agent in printed.agents],
+        owners,
+        compare,
+    )
     count = len(said.words)
     known = max(len(said.stems), 1)
     talk = any("Other: " in each.summary for each in printed.threads)
@@ -87,13 +101,13 @@ def describe(printed: Printed, read: Callable[[str], Text]) -> Choices:
         float(bool(printed.threads) and "?" in printed.threads[0].last_assistant_message),
         agents.lead(max(range(len(agents.local)), key=agents.local.__getitem__)) if agents.local else 0.0,
         float(any("?" in each.last_assistant_message for each in printed.threads)),
+        likeness.best_thread, likeness.best_agent,
     ]  # fmt: skip
     return Choices(
         message,
-        [threads.numbers(at) for at in range(len(printed.threads))],
-        [agents.numbers(at, threads) for at in range(len(printed.agents))],
-        said, questions, lasts, summaries, cores, examples,
-        [agents.owner.get(each.agent) for each in printed.threads],
+        [[*threads.numbers(at), *likeness.of_thread(at)] for at in range(len(printed.threads))],
+        [[*agents.numbers(at, threads), *likeness.of_agent(at)] for at in range(len(printed.agents))],
+        said, questions, lasts, summaries, cores, examples, owners,
     )  # fmt: skip
 
 
@@ -252,11 +266,6 @@ def _alike(one: Text, other: Text) -> float:
     """Shared stems by weight over all stems of both."""
     shared = sum(weight for key, weight in one.stems.items() if key in other.stems)
     return shared / (one.weight + other.weight - shared) if shared else 0.0
-
-
-def _lead(scores: Sequence[float], at: int) -> float:
-    """How far one score is ahead of the best other."""
-    return scores[at] - max((score for other, score in enumerate(scores) if other != at), default=0.0)
 
 
 def _minutes(now: datetime | None, then: datetime | None) -> float:

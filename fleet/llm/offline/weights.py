@@ -4,54 +4,42 @@ from __future__ import annotations
 
 import json
 import zlib
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["Weights", "load_weights", "pack_weights"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Weights", "load_weights", "pack_weights", "unpack_weights"]
 
 _FILE = "router.weights"
-_MAGIC = b"fleet router 1\n"
-
-Matrix = list[list[float]]
+_MAGIC = b"fleet router 2\n"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """`head` says where the numbers come from; `arrays` holds them by name, small integers with one scale a row."""
+    """`head` says where the numbers come from; `arrays` holds them by name, as they are stored."""
 
     head: Mapping[str, Any]
-    arrays: Mapping[str, memoryview]
+    arrays: Mapping[str, NDArray[Any]]
 
-    @cached_property
-    def words(self) -> dict[str, int]:
-        """Known words and their numbers, from 0."""
-        text = bytes(self.arrays["words"]).decode("utf-8")
-        return {word: number for number, word in enumerate(text.split("\n"))}
+    def entries(self) -> list[str]:
+        """The entries of the vocabulary, in order."""
+        return self.arrays["entries"].tobytes().decode("utf-8").split("\n")
 
-    @cached_property
-    def rarity(self) -> bytes:
-        """How rare each known word is: 0 to 255."""
-        return bytes(self.arrays["rarity"])
-
-    def matrix(self, name: str) -> Matrix:
-        """A layer's weights, a row for each output."""
-        shape = self.head["shapes"][name]
-        flat = array("f", bytes(self.arrays[name])).tolist()
-        width = shape[1] if len(shape) == 2 else 1
-        return [flat[at : at + width] for at in range(0, len(flat), width)]
-
-    def vector(self, name: str) -> list[float]:
-        """A layer's offsets, or one row of weights."""
-        return array("f", bytes(self.arrays[name])).tolist()
+    def floats(self, name: str) -> NDArray[np.float32]:
+        """An array by name, its rows times their scales where it has them."""
+        found = self.arrays[name].astype(np.float32)
+        scales = self.arrays.get(f"{name}:scales")
+        return found if scales is None else found * scales.astype(np.float32)[:, None]
 
 
 @cache
 def load_weights() -> Weights:
-    """The shipped weights; read once a process. About 40 ms."""
+    """The shipped weights; read once a process. About 20 ms."""
     return unpack_weights(resources.files("fleet.llm.offline").joinpath(_FILE).read_bytes())
 
 
@@ -61,15 +49,17 @@ def unpack_weights(packed: bytes) -> Weights:
         raise ValueError("these are no weights of offline:router")
     head_line, _, body = packed.removeprefix(_MAGIC).partition(b"\n")
     head = json.loads(head_line)
-    data, arrays, at = memoryview(zlib.decompress(body)), {}, 0
-    for name, length in head["sizes"].items():
-        arrays[name] = data[at : at + length]
-        at += length
+    data, arrays, at = zlib.decompress(body), {}, 0
+    for name, (kind, shape) in head["arrays"].items():
+        count = int(np.prod(shape))
+        arrays[name] = np.frombuffer(data, kind, count, at).reshape(shape)
+        at += arrays[name].nbytes
     return Weights(head, arrays)
 
 
-def pack_weights(head: Mapping[str, Any], arrays: Mapping[str, bytes]) -> bytes:
+def pack_weights(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """One file: a line that names it, the head as a line of JSON, the arrays end to end, compressed."""
-    whole = {**head, "sizes": {name: len(each) for name, each in arrays.items()}}
-    line = json.dumps(whole, ensure_ascii=True, sort_keys=False).encode()
-    return _MAGIC + line + b"\n" + zlib.compress(b"".join(arrays.values()), 9)
+    kinds = {name: [each.dtype.newbyteorder("<").str, list(each.shape)] for name, each in arrays.items()}
+    line = json.dumps({**head, "arrays": kinds}, ensure_ascii=True, sort_keys=False).encode()
+    body = b"".join(each.astype(each.dtype.newbyteorder("<")).tobytes() for each in arrays.values())
+    return _MAGIC + line + b"\n" + zlib.compress(body, 9)

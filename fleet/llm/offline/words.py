@@ -31,9 +31,13 @@ STOP = frozenset(_LITTLE.split())
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text. `words` lower case in order; `stems` content stems and their weight; `topics` topic and its share."""
+    """One text. `words` lower case in order; `stems` content stems and their weight; `topics` topic and its share.
+
+    `contents` holds the first spelling of each stem.
+    """
 
     words: tuple[str, ...]
+    contents: tuple[str, ...]
     stems: Mapping[str, float]
     weight: float
     starts: frozenset[str]
@@ -46,6 +50,7 @@ def read_text(text: str, rarity: Callable[[str], float]) -> Text:
     text = text[:_READ]
     words = words_of(text)
     stems: dict[str, float] = {}
+    contents: list[str] = []
     topics: dict[int, float] = {}
     for word in words:
         if word in STOP or word == "?":
@@ -54,12 +59,14 @@ def read_text(text: str, rarity: Callable[[str], float]) -> Text:
         if key in stems:
             continue
         weight = stems[key] = rarity(word)
+        contents.append(word)
         found = topics_of(key)
         for topic in found:
             topics[topic] = topics.get(topic, 0.0) + weight / math.sqrt(len(found))
     length = math.sqrt(sum(share * share for share in topics.values())) or 1.0
     return Text(
         words,
+        tuple(contents),
         stems,
         sum(stems.values()),
         frozenset(key[:4] for key in stems if len(key) >= 4),
