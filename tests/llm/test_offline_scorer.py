@@ -142,7 +142,7 @@ def test_the_scorer_is_made_once():
 
 
 def test_messages_to_agents_of_six_trades_it_never_met():
-    """Written before anything was trained, never trained on; 47 were right when this was written."""
+    """Written before anything was trained, never trained on; 47 were right when these weights were made."""
     cases = DATA / "routing_own_cases.jsonl"
     offered = read_offered(cases, DATA / "routing_own_agents.json")
     router = OfflineRouter()

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleet.llm.offline.kinds import ASKED, SAID, asked_kinds, question_of, said_kinds
-from fleet.llm.offline.likeness import AGENT_LIKENESS, THREAD_LIKENESS, Compare, Likeness
-from fleet.llm.offline.likeness import lead as _lead
+from fleet.llm.offline.likeness import AGENT_LIKENESS, THREAD_LIKENESS, Compare, Likeness, lead
 from fleet.llm.offline.printed import Printed, PrintedAgent, PrintedThread
 from fleet.llm.offline.words import Text, coverage, nearness
 
@@ -160,7 +159,7 @@ class _Agents:
         }
 
     def lead(self, at: int) -> float:
-        return _lead(self.local, at)
+        return lead(self.local, at)
 
     def numbers(self, at: int, threads: _Threads) -> list[float]:
         agent, core, example = self.printed.agents[at], self.cores[at], self.examples[at]
@@ -170,12 +169,12 @@ class _Agents:
         return [
             coverage(self.said, core), coverage(self.said, self.read(_role(agent))), coverage(self.said, example),
             _cover_either(self.said, core, example), self.local[at], self.start[at], likeness, self.topic_core[at],
-            self.topic[at], _lead(self.local, at), _lead(self.topic, at), float(self.local[at] >= max(self.local)),
+            self.topic[at], lead(self.local, at), lead(self.topic, at), float(self.local[at] >= max(self.local)),
             float(self.topic[at] >= max(self.topic)), min(self.ranks[at], 5) / 5, float(bool(own)), float(0 in own),
             threads.ages[own[0]] if own else 0.0, float(bool(agent.examples)), float(bool(agent.description)),
             float(len(self.local) == 1), coverage(core, self.said),
             max((threads.cover[index] for index in own), default=0.0), self.local[at] - best,
-            self.topic[at] - max(threads.topic, default=0.0), self.capability[at], _lead(self.capability, at),
+            self.topic[at] - max(threads.topic, default=0.0), self.capability[at], lead(self.capability, at),
             float(max(self.local) == 0.0), min(self.local[at] * self.said.weight, 3.0) / 3,
         ]  # fmt: skip
 
@@ -229,11 +228,11 @@ class _Threads:
             coverage(said, self.own[at]), _alike(said, self.own[at]),
             self.cover[at], len(said.starts & (last.starts | about.starts)) / max(len(said.starts), 1), self.topic[at],
             self.topic_last[at], min(len(said.names & last.names), 2) / 2, min(len(said.names & about.names), 2) / 2,
-            _lead(self.cover, at), _lead(self.topic, at), max(min(_lead(self.names, at), 2.0), -2.0) / 2,
+            lead(self.cover, at), lead(self.topic, at), max(min(lead(self.names, at), 2.0), -2.0) / 2,
             coverage(last, said),
             self.agents.local[owner] if owner is not None else 0.0,
             self.agents.topic[owner] if owner is not None else 0.0,
-            _lead(self.agents.local, owner) if owner is not None else 0.0, float(owner is not None),
+            lead(self.agents.local, owner) if owner is not None else 0.0, float(owner is not None),
             float(not last.words), float("Other: " in thread.summary),
             float("User: " in thread.summary[-120:]), min(len(about.words), 80) / 80, min(len(last.words), 40) / 40,
             min(self.cover[at] * said.weight, 3.0) / 3,

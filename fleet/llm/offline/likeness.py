@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleet.llm.offline.words import Text
 
-__all__ = ["AGENT_LIKENESS", "THREAD_LIKENESS", "Compare", "Likeness"]
+__all__ = ["AGENT_LIKENESS", "THREAD_LIKENESS", "Compare", "Likeness", "lead"]
 
 #: How far each of some texts covers what was said, and how far they are covered by it.
 Compare = Callable[[Text, Sequence[Text]], tuple[list[float], list[float]]]

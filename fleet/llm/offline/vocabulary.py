@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from fleet.llm.offline.words import stem
 
-__all__ = ["ENDINGS", "STEM", "Vocabulary"]
+__all__ = ["STEM", "Vocabulary"]
 
-ENDINGS = 512
 STEM = "~"  # begins an entry that is a stem
 
 
@@ -18,17 +17,12 @@ class Vocabulary:
     def __init__(self, entries: Sequence[str], rarity: Sequence[int], known: int) -> None:
         """`rarity` is 0 to 255, an entry; the first `known` entries are words of the training dialogues."""
         self._numbers = {entry: number for number, entry in enumerate(entries)}
-        self._rarity, self._count, self.known = rarity, len(entries), known
+        self._rarity, self.known = rarity, known
 
     def entry(self, word: str) -> int | None:
         """The number of a word's entry, or of its stem's; None where it has neither."""
         number = self._numbers.get(word)
         return self._numbers.get(STEM + stem(word)) if number is None else number
-
-    def number(self, word: str) -> int:
-        """The row of a word's vector; words that are not known share one by their last three letters."""
-        number = self.entry(word)
-        return self._count + _ending(word) if number is None else number
 
     def weight(self, word: str) -> float:
         """How rare a word is: 0 to 1, which an unknown one has."""
@@ -43,10 +37,3 @@ class Vocabulary:
     def knows(self, word: str) -> bool:
         """Whether the word stood in the training dialogues."""
         return self._numbers.get(word, self.known) < self.known
-
-
-def _ending(word: str) -> int:
-    number = 0
-    for letter in word[-3:]:
-        number = (number * 131 + ord(letter)) & 0xFFFF
-    return number % ENDINGS
