@@ -72,6 +72,8 @@ def test_a_packed_file_is_read_back_and_another_refused():
     assert found.floats("none").shape == (0, 4)
     with pytest.raises(ValueError, match="no weights of offline:router"):
         unpack_weights(b"PK\x03\x04")
+    with pytest.raises(ValueError, match="cut or damaged"):
+        unpack_weights(packed[:-5])
 
 
 @pytest.mark.parametrize(

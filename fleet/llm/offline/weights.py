@@ -49,7 +49,11 @@ def unpack_weights(packed: bytes) -> Weights:
         raise ValueError("these are no weights of offline:router")
     head_line, _, body = packed.removeprefix(_MAGIC).partition(b"\n")
     head = json.loads(head_line)
-    data, arrays, at = zlib.decompress(body), {}, 0
+    try:
+        data = zlib.decompress(body)
+    except zlib.error as error:
+        raise ValueError(f"the weights of offline:router are cut or damaged: {error}") from error
+    arrays, at = {}, 0
     for name, (kind, shape) in head["arrays"].items():
         count = int(np.prod(shape))
         arrays[name] = np.frombuffer(data, kind, count, at).reshape(shape)
