@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fleets import Outgoing, helper_app, newest_else_new, open_fleet, scripted
+from support.fleets import Outgoing, helper_app, newest_else_new, open_fleet, printed_message, scripted
 
 from fleet import DialogAgent, Message
 from fleet.audit.declared import Declarations
@@ -26,24 +26,42 @@ USERS = ("ana", "ben", "cid", "dan")
 async def busy_day(home: Path) -> None:
     """Users who do not wait: replies in one thread come in while the router thinks about the next message."""
     pick = random.Random(11)
+    sent = Outgoing()
+    begun: Counter[str] = Counter()
+    thinking: Counter[str] = Counter()
 
     async def wander(turns: int) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
 
+    def replies_to(user: str) -> int:
+        return sum(each == user for each, _ in sent.sent)
+
     async def route(request: Any) -> str:
+        """Thinks for a while; of a user whose worker is busy, mostly until that worker's reply is out."""
+        user = printed_message(request).split()[0]
+        thinking[user] += 1
+        if begun[user] > (before := replies_to(user)) and pick.random() < 0.8:
+            while replies_to(user) == before:
+                await asyncio.sleep(0)
         await wander(pick.randint(0, 60))
+        thinking[user] -= 1
         return newest_else_new(request)
 
     async def work(request: Any) -> str:
-        await wander(pick.randint(0, 60))
+        """Answers once the router thinks about the user's next message, if that comes soon."""
+        user = next(each for each in USERS if each in str(request.messages))
+        begun[user] += 1
+        for _ in range(400):
+            if thinking[user]:
+                break
+            await asyncio.sleep(0)
         return f"Done, {pick.randint(0, 999)}?"
 
-    models = scripted(route, work)
-    async with open_fleet(home, helper_app(Outgoing()), models=models) as fleet:
+    async with open_fleet(home, helper_app(sent), models=scripted(route, work)) as fleet:
         for number in range(160):
-            words = f"new matter {number}" if pick.random() < 0.3 else f"more of it {number}"
-            await fleet.accept(Message(pick.choice(USERS), words, f"m{number}"))
+            user, matter = pick.choice(USERS), "new matter" if pick.random() < 0.3 else "more of it"
+            await fleet.accept(Message(user, f"{user} {matter} {number}", f"m{number}"))
             await wander(pick.randint(0, 40))
         await fleet.idle()
 
