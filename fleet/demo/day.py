@@ -33,10 +33,10 @@ DAY = (
     Line("ben", "And can I carry unused days over?", _INFO, 1, ("Up to 5",)),
     Line("ana", "yes", _SHIFTS, 0, ("Submitted as R-",), acts=True),
     Line("ben", "Please send my reminders by email, 30 minutes ahead.", _PREFERENCES, None, ("60 to 30", "save")),
-    Line("ana", "How do I get a train ticket reimbursed?", _INFO, None, ("second class",)),
+    Line("ana", "How do I claim the expenses for a train ticket?", _INFO, None, ("second class",)),
     Line("ben", "No, by SMS instead", _PREFERENCES, 5, ("email to sms", "60 to 30", "save")),
     Line("ben", "yes please", _PREFERENCES, 5, ("Saved", "sms"), acts=True),
-    Line("ana", "When is payday?", _INFO, None, ("payday is",)),
+    Line("ana", "When is the next payday?", _INFO, None, ("payday is",)),
     Line("ben", "Can you swap my Wednesday shift to Monday?", _SHIFTS, None, ("from Wed", "to Mon", "Shall I")),
     Line(
         "ana",
@@ -48,5 +48,5 @@ DAY = (
     Line("ben", "What does my schedule look like next week?", _INFO, None, ("Next week you work",)),
     Line("ana", "How much may a hotel cost when I travel for work?", _INFO, None, ("120 a night",)),
     Line("ana", "What is the status of my requests?", _INFO, None, ("R-",)),
-    Line("ben", "How early do I have to ask for a long leave?", _INFO, None, ("two months",)),
+    Line("ben", "How far ahead must I ask for three weeks of leave?", _INFO, None, ("two months",)),
 )

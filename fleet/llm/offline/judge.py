@@ -32,7 +32,7 @@ class Judge:
 
     def __init__(self, weights: Weights, name: str, vocabulary: Vocabulary, vectors: Vectors) -> None:
         shape = weights.head["judges"][name]
-        self._thread, self._agent = (_Layer(weights, f"{name}.{each}") for each in ("thread", "agent"))
+        self._thread, self._agent = (_Layers(weights, f"{name}.{each}") for each in ("thread", "agent"))
         self._kinds = weights.floats(f"{name}.kinds")
         self._near: bool = shape["near"]
         self._vocabulary = vocabulary
@@ -41,6 +41,7 @@ class Judge:
         self._pool: Pool = _own_pool(weights, f"{name}.words", vocabulary) if shape["own"] else vectors.pooled
         self._pairs = {each: weights.floats(f"{name}.pair.{each}") for each in shape["pairs"]}
         self._seen = lru_cache(maxsize=4 * _REMEMBERED)(self._project)
+        self._unit = lru_cache(maxsize=_REMEMBERED)(self._of_length_one)
 
     def scores(self, found: Choices) -> Array:
         """One number for each choice; the larger, the likelier."""
@@ -60,10 +61,12 @@ class Judge:
         if self._near:
             threads = _beside(threads, self._nearness(said, of_threads, len(threads)))
             agents = _beside(agents, self._nearness(said, of_agents, len(agents)))
-        scores = self._thread(message, threads) + asked
+        hidden = self._thread.hidden(message, threads), self._agent.hidden(message, agents)
+        best = np.concatenate([each.max(0, initial=0.0) for each in hidden])
+        scores = self._thread.scores(best, hidden[0]) + asked
         if (cross := self._cross) is not None:
             scores = scores + np.array([self._crossed(cross, said, each.words) for each in found.questions])
-        whole: Array = np.concatenate([scores, self._agent(message, agents)])
+        whole: Array = np.concatenate([scores, self._agent.scores(best, hidden[1])])
         return whole
 
     def _with_products(self, rows: Array, said: tuple[str, ...], names: str, texts: Sequence[Any]) -> Array:
@@ -73,8 +76,14 @@ class Judge:
         return rows
 
     def _nearness(self, said: tuple[str, ...], texts: Sequence[Any], count: int) -> list[Array]:
-        ours = self._pool(said)
-        return [np.array([_cosine(ours, self._pool(each[at])) for each in texts]) for at in range(count)]
+        ours = self._unit(said)
+        return [np.array([ours @ self._unit(each[at]) for each in texts], np.float32) for at in range(count)]
+
+    def _of_length_one(self, words: tuple[str, ...]) -> Array:
+        pooled = self._pool(words)
+        # As torch's cosine_similarity with eps=1e-3: each length is at least that.
+        unit: Array = pooled / np.float32(max(math.sqrt(pooled @ pooled), 1e-3))
+        return unit
 
     def _project(self, name: str, words: tuple[str, ...]) -> Array:
         seen: Array = self._pairs[name] @ self._pool(words)
@@ -90,20 +99,36 @@ class Judge:
         return float(cross[at].sum()) * self._cross_scale / math.sqrt(at.size)
 
 
-class _Layer:
-    """A hidden layer and its output."""
+class _Layers:
+    """The layers that the choices of one kind pass through."""
 
     def __init__(self, weights: Weights, name: str) -> None:
         self._into, self._offsets = weights.floats(f"{name}_in.weight"), weights.floats(f"{name}_in.bias")
+        self._among, self._shifts = weights.floats(f"{name}_among.weight"), weights.floats(f"{name}_among.bias")
         self._out, self._last = weights.floats(f"{name}_out.weight")[0], float(weights.floats(f"{name}_out.bias")[0])
 
-    def __call__(self, message: Array, rows: Array) -> Array:
+    def hidden(self, message: Array, rows: Array) -> Array:
+        """One row for each choice."""
         if not len(rows):
-            return np.zeros(0, np.float32)
-        split = len(message)
-        hidden = rows @ self._into[:, split:].T + (self._into[:, :split] @ message + self._offsets)
-        scores: Array = np.maximum(hidden, 0.0) @ self._out + self._last
+            return np.zeros((0, len(self._offsets)), np.float32)
+        return _relu(_mixed(self._into, self._offsets, message, rows))
+
+    def scores(self, best: Array, hidden: Array) -> Array:
+        """One number for each choice; `best` is the most of each hidden number among the threads, and the agents."""
+        scores: Array = (hidden + _relu(_mixed(self._among, self._shifts, best, hidden))) @ self._out + self._last
         return scores
+
+
+def _mixed(into: Array, offsets: Array, shared: Array, rows: Array) -> Array:
+    """A layer over what all choices share and what each has."""
+    split = len(shared)
+    mixed: Array = rows @ into[:, split:].T + (into[:, :split] @ shared + offsets)
+    return mixed
+
+
+def _relu(numbers: Array) -> Array:
+    whole: Array = np.maximum(numbers, np.float32(0.0))
+    return whole
 
 
 def _own_pool(weights: Weights, name: str, vocabulary: Vocabulary) -> Pool:
@@ -127,9 +152,3 @@ def _rows(numbers: Sequence[Sequence[float]]) -> Array:
 
 def _beside(rows: Array, more: Sequence[Array]) -> Array:
     return np.concatenate([rows, np.stack(more)], 1) if len(more) else rows
-
-
-def _cosine(one: Array, other: Array) -> float:
-    # As torch's cosine_similarity with eps=1e-3: each length is at least that.
-    length = max(math.sqrt(one @ one), 1e-3) * max(math.sqrt(other @ other), 1e-3)
-    return float(one @ other) / length

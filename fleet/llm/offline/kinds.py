@@ -95,6 +95,18 @@ SAID: dict[str, re.Pattern[str]] = {
         r"already|just)\b"
     ),
     "think": _any(r"^\W*(i think|i guess|i believe|maybe|probably|perhaps|not sure|i don't know|no idea)\b"),
+    "reacts": _any(r"^\W*(oh|ah|aha|hm+|huh|wow|really|seriously|wait|ugh|ouch|phew|oops|damn|fair enough|got it)\b"),
+    "still": _any(r"\b(still|yet|already|again|any ?more|so far|meanwhile|by now|in the meantime)\b"),
+    "if": _any(r"\b(if|unless|in case|otherwise|as long as|even though|though)\b"),
+    "more": _any(r"\b(more|less|fewer|better|bigger|smaller|sooner|faster|longer|shorter|than|same|enough)\b"),
+    "a": _any(r"\b(a|an|some|any|every)\b"),
+    "the_one": _any(r"\bthe\b"),
+    "points_first": _any(r"^\W*(it|that|this|they|he|she|those|these|there|which)('s|'ll|'re)?\b"),
+    "you_said": _any(
+        r"\byou (just )?(said|told|sent|mentioned|gave|wrote|promised|asked|recommended|suggested|offered|listed)\b"
+    ),
+    "i_first": _any(r"^\W*(i|we|i'm|we're|i've|we've|our)\b"),
+    "was": _any(r"\b(was|were|had|did|came|went|got|said|told|broke|lost|left|took|gave|\w{3,}ed)\b"),
 }
 
 #: What an assistant's last words may ask for, by name.
@@ -135,6 +147,9 @@ ASKED: dict[str, re.Pattern[str]] = {
     "empty": re.compile(r"^\s*$"),
     "fact": _any(r"\b(it|its|it's|the [\w' ]{2,30}) (is|was|has|are|costs?|will|takes?)\b"),
     "digits": re.compile(r"\d"),
+    "promises": _any(r"\b(i|we|you|he|she|they|it)('ll| will| shall| can)\b"),
+    "depends": _any(r"\b(if|unless|once|until|as soon as|otherwise)\b"),
+    "lists": re.compile(r",[^.?!]*,[^.?!]* (or|and) "),
     "link": _any(r"https?://|www\.|\.com\b|[`|]|--\w|/\w+/"),
 }
 

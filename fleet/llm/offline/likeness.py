@@ -19,7 +19,7 @@ THREAD_LIKENESS = (
 )  # fmt: skip
 AGENT_LIKENESS = (
     "like_core", "like_examples", "like_capability", "like_one", "like_best", "lead_like_best", "lead_capability_like",
-    "over_thread_like",
+    "over_thread_like", "own_thread_like",
 )  # fmt: skip
 
 
@@ -74,6 +74,7 @@ class Likeness:
         return [
             *self._agents[at].forward, self._capability[at], self._one[at], self._best[at], lead(self._best, at),
             lead(self._capability, at), self._best[at] - self.best_thread,
+            max((like for like, owner in zip(self._any, self._owners, strict=True) if owner == at), default=0.0),
         ]  # fmt: skip
 
 

@@ -21,9 +21,8 @@ from fleet.llm.offline.words import STOP, Text, read_text
 __all__ = ["Scorer", "shipped_scorer"]
 
 _REMEMBERED = 4096  # texts whose words are remembered
+_HARDLY = 0.03  # the share of a judge that is not asked
 _ROOM = (MESSAGE.index("talk"), MESSAGE.index("one_agent"))
-#: The judges: two of them learned from task dialogues alone, one from many trades, one from rooms.
-_TASKS, _TRADES, _ROOMS = ("words", "forms"), "meaning", "rooms"
 
 
 class Scorer:
@@ -33,11 +32,11 @@ class Scorer:
         head = weights.head
         words = self._vocabulary = Vocabulary(weights.entries(), weights.arrays["rarity"].tolist(), head["known"])
         vectors = Vectors(words, weights.arrays["vectors"], weights.arrays["strength"])
-        self._judges = {name: Judge(weights, name, words, vectors) for name in (*_TASKS, _TRADES, _ROOMS)}
+        self._judges = {name: Judge(weights, name, words, vectors) for name in head["judges"]}
         self._compare = vectors.compare
-        self._shares: dict[str, float] = head["shares"]
-        self._slope, self._middle = head["familiar"]
+        self._shares: dict[str, dict[str, float]] = head["shares"]
         self._temperatures: dict[str, float] = head["temperatures"]
+        self._slope, self._middle = head["familiar"]
 
         @lru_cache(maxsize=_REMEMBERED)
         def read(text: str) -> Text:
@@ -57,15 +56,22 @@ class Scorer:
         """One number for each choice, whose softmax is the probability.
 
         Where people talk to each other, or one agent is all there is, the judge of rooms speaks. Else the less the
-        agents speak of what the training dialogues did, the more the judge that learned from many trades counts.
+        agents speak of what the training dialogues did, the more the judges that learned from many trades count.
         """
         if any(found.message[at] for at in _ROOM):
-            return [float(each) for each in _logs(self._judges[_ROOMS].scores(found)) / self._temperatures["rooms"]]
-        familiar = self.familiar(found)
-        scores = (1 - familiar * sum(self._shares.values())) * _logs(self._judges[_TRADES].scores(found))
-        for name in _TASKS:
-            scores = scores + familiar * self._shares[name] * _logs(self._judges[name].scores(found))
-        temperature = familiar * self._temperatures["tasks"] + (1 - familiar) * self._temperatures["trades"]
+            counts = {"rooms": 1.0}
+        else:
+            familiar = self.familiar(found)
+            counts = {"familiar": familiar, "strange": 1 - familiar}
+        shares: dict[str, float] = {}
+        for kind, count in counts.items():
+            for name, share in self._shares[kind].items():
+                shares[name] = shares.get(name, 0.0) + count * share
+        scores = np.zeros(len(found.threads) + len(found.agents), np.float32)
+        for name, share in shares.items():
+            if share >= _HARDLY:
+                scores = scores + share * _logs(self._judges[name].scores(found))
+        temperature = sum(count * self._temperatures[kind] for kind, count in counts.items())
         return [float(each) for each in scores / temperature]
 
     def familiar(self, found: Choices) -> float:

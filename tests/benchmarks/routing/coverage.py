@@ -4,8 +4,9 @@
 
 For each threshold (`FLEET_ROUTER_SURE`) the share of messages that the router without a key would leave to the model,
 and how many of those it keeps go right, with the 95 % interval. What the model would make of the others is not guessed.
-DATA_DIR holds sgd_dev.jsonl, irc_dev.jsonl and agents.json; then come the tests' own sixty messages, and a thousand
-cases made of dialogues.txt beside this file, whose agents the router never met. About 20 seconds on one core.
+DATA_DIR holds sgd_dev.jsonl, irc_dev.jsonl and agents.json; beside these come the tests' own sixty messages, and a
+thousand cases each of dialogues.txt and fresh.txt beside this file, whose agents the router never met. About 20 seconds
+on one core.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from dialogues import interleave, read_trades
+from dialogues import FILE, interleave, read_trades
 
 from fleet.audit.calibration import calibration
 from fleet.audit.cases import read_cases, read_offered
@@ -27,6 +28,7 @@ from fleet.llm.offline.router import OfflineRouter
 from fleet.settings import Settings
 
 OWN = Path(__file__).parents[2] / "data"
+FRESH = FILE.with_name("fresh.txt")
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
@@ -42,10 +44,10 @@ def of_file(cases: Path, agents: Path | None = None) -> list[Sure]:
     return [(each.confidence or 0.0, each.joint) for each in outcomes]
 
 
-def of_trades(count: int = 1_000) -> list[Sure]:
-    """Cases made of dialogues.txt."""
+def of_trades(path: Path, count: int = 1_000) -> list[Sure]:
+    """Cases made of a file of conversations."""
     sure = []
-    for printed, gold in interleave(list(read_trades().values()), count, random.Random(5)):
+    for printed, gold in interleave(list(read_trades(path).values()), count, random.Random(5)):
         first = choose(printed)[0]
         roles = [each.role for each in printed.agents]
         place = first.thread if first.thread is not None else len(printed.threads) + roles.index(first.agent or "")
@@ -76,7 +78,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, metavar="DATA_DIR")
     given = parser.parse_args()
     print(table("own messages", of_file(OWN / "routing_own_cases.jsonl", OWN / "routing_own_agents.json")), flush=True)
-    print(table("trades", of_trades()), flush=True)
+    print(table("trades", of_trades(FILE)), flush=True)
+    print(table("fresh trades", of_trades(FRESH)), flush=True)
     for name in ("irc_dev", "sgd_dev"):
         print(table(name, of_file(given.data / f"{name}.jsonl")), flush=True)
 

@@ -69,6 +69,7 @@ def interleave(trades: Sequence[Sequence[Agent]], count: int, rng: random.Random
         some = rng.sample(range(len(trades)), min(len(trades), rng.choice([1, 1, 1, 2, 3])))
         agents = [agent for at in some for agent in trades[at]]
         rng.shuffle(agents)
+        agents = list({agent.role: agent for agent in agents}.values())  # a role names one agent
         if (case := _case(agents[:_MOST_AGENTS], rng)) is not None:
             made.append(case)
     return made

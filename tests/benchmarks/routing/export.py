@@ -12,12 +12,12 @@ from net import Judge
 from fleet.llm.offline.features import AGENT, MESSAGE, THREAD
 from fleet.llm.offline.weights import pack_weights
 
-#: The largest whole number in a judge's own vectors, and in its table of pairs.
-OWN_LEVELS, CROSS_LEVELS = 31, 15
+#: The largest whole number in a judge's own vectors, in its table of pairs, and in its layers.
+OWN_LEVELS, CROSS_LEVELS, LAYER_LEVELS = 31, 15, 127
 
 
 def export(judges: Mapping[str, Judge], lessons: Lessons, known: int, about: Mapping[str, Any]) -> bytes:
-    """The weights file: tables in few whole numbers, so that they compress well, layers in floats of 16 bits."""
+    """The weights file: tables and layers in whole numbers, so that they compress well."""
     arrays: dict[str, np.ndarray] = {
         "entries": np.frombuffer("\n".join(lessons.entries).encode(), np.uint8),
         "rarity": lessons.rarity,
@@ -31,18 +31,20 @@ def export(judges: Mapping[str, Judge], lessons: Lessons, known: int, about: Map
         shapes[name] = {"near": shape.near, "own": bool(shape.own), "pairs": list(judge.pair) if shape.pair else []}
         shapes[name]["crosses"] = 0.0
         if shape.own:
-            words = state.pop("words")
-            scales = np.maximum(np.abs(words).max(axis=1) / OWN_LEVELS, 1e-9).astype(np.float16)
-            arrays[f"{name}.words"] = np.round(words / scales.astype(np.float32)[:, None]).astype(np.int8)
-            arrays[f"{name}.words:scales"] = scales
+            arrays.update(_whole(f"{name}.words", state.pop("words"), OWN_LEVELS))
         if shape.crosses:
             cross = state.pop("cross")
             scale = float(np.quantile(np.abs(cross), 0.9995)) / CROSS_LEVELS or 1.0
             arrays[f"{name}.cross"] = np.clip(np.round(cross / scale), -CROSS_LEVELS, CROSS_LEVELS).astype(np.int8)
             shapes[name]["crosses"] = scale
         for key, each in state.items():
-            arrays[f"{name}.{key.removesuffix('.weight') if key.startswith('pair.') else key}"] = each.astype(
-                np.float16
-            )
+            called = f"{name}.{key.removesuffix('.weight') if key.startswith('pair.') else key}"
+            arrays.update(_whole(called, each, LAYER_LEVELS) if each.ndim == 2 else {called: each.astype(np.float16)})
     features = [len(MESSAGE), len(THREAD), len(AGENT)]
     return pack_weights({**about, "known": known, "features": features, "judges": shapes}, arrays)
+
+
+def _whole(name: str, rows: np.ndarray, levels: int) -> dict[str, np.ndarray]:
+    """The rows as whole numbers up to `levels`, and what each row is to be multiplied with."""
+    scales = np.maximum(np.abs(rows).max(axis=1) / levels, 1e-6).astype(np.float16)
+    return {name: np.round(rows / scales.astype(np.float32)[:, None]).astype(np.int8), f"{name}:scales": scales}

@@ -27,7 +27,6 @@ from fleet.llm.offline.words import Text, read_text, stem, words_of
 KNOWN, EVERYDAY, DIM = 8_500, 12_500, 64  # words of the training dialogues, stems of English, width of a vector
 KEPT_BACK = 15  # every so many users
 TALKS = Path(__file__).with_name("talks")
-SIX_FIELDS = "six_fields"  # of the same fields as the sixty messages that are a test, by a writer who never saw them
 
 
 @dataclass
@@ -52,9 +51,7 @@ def prepare(a: argparse.Namespace) -> Lessons:
     tasks = rng.sample(tasks, min(a.cases, len(tasks)))
     told = [(print_case(each, offered), right_choice(each)) for each in tasks]
     talked = [(print_case(each, offered), right_choice(each)) for each in read_lines(a.data / "irc_train.jsonl.gz")]
-    trades = {each.stem: list(read_trades(each).values()) for each in sorted(TALKS.glob("*.txt"))}
-    six = trades.pop(SIX_FIELDS)
-    many = [agents for each in trades.values() for agents in each]
+    many = [agents for each in sorted(TALKS.glob("*.txt")) for agents in read_trades(each).values()]
     entries, rarity, groups = vocabulary([each for each, _ in told], [each for each, _ in talked])
     held = Vocabulary(entries, rarity.tolist(), KNOWN)
     rows, strength = shared_vectors(a, held, rarity, groups, many)
@@ -74,9 +71,8 @@ def prepare(a: argparse.Namespace) -> Lessons:
         "tasks": Group(front, a.seed),
         "mixed": Group(recombine(front, rng), a.seed),
         "openings": Group(openings(rng.sample(front, min(9_000, len(front))), talked, front, rng), a.seed),
-        "trades": Group(interleave(many, 28_000, random.Random(f"{a.seed} trades"))),
-        "varied_trades": Group(interleave(many, 14_000, random.Random(f"{a.seed} varied")), a.seed),
-        "six_fields": Group(interleave(six, 5_000, random.Random(f"{a.seed} six"))),
+        "trades": Group(interleave(many, 45_000, random.Random(f"{a.seed} trades"))),
+        "varied_trades": Group(interleave(many, 20_000, random.Random(f"{a.seed} varied")), a.seed),
     }
     store = Texts()
     described = build_tables(list(groups_of_cases.values()), read, vectors.compare, store, a.processes)

@@ -59,6 +59,7 @@ class Judge(nn.Module):
             ("agent", message + agent + 3 * shape.pair + 2 * near),
         ):
             self.add_module(f"{name}_in", nn.Linear(width, shape.hidden))
+            self.add_module(f"{name}_among", nn.Linear(3 * shape.hidden, shape.hidden))
             self.add_module(f"{name}_out", nn.Linear(shape.hidden, 1))
 
     def forward(self, batch: Any, drop: dict[str, float]) -> Tensor:
@@ -91,13 +92,27 @@ class Judge(nn.Module):
             if self.shape.near:
                 for parts, found in ((thread_parts, of_threads), (agent_parts, of_agents)):
                     found.extend(_cosine(said, x) * near for x, _, _ in parts)
-        asked = torch.einsum("ni,ij,ntj->nt", message[:, : len(SAID)], self.kinds, threads[:, :, : len(ASKED)])
-        of_thread = self._layer("thread", _beside(head, *of_threads), drop) + asked
+        hidden = {
+            "thread": self._hidden("thread", _beside(head, *of_threads), drop),
+            "agent": self._hidden("agent", _beside(head, *of_agents), drop),
+        }
+        # The most of each hidden number among the threads, and among the agents: what a choice has to compete with.
+        best = torch.cat(
+            [
+                (hidden["thread"] * there[:, :MOST_THREADS, None]).amax(1),
+                (hidden["agent"] * there[:, MOST_THREADS:, None]).amax(1),
+            ],
+            -1,
+        )
+        of_thread, of_agent = (self._score(name, best, each, drop) for name, each in hidden.items())
+        of_thread = of_thread + torch.einsum(
+            "ni,ij,ntj->nt", message[:, : len(SAID)], self.kinds, threads[:, :, : len(ASKED)]
+        )
         if self.shape.crosses:
             ids, mask = crosses
             crossed = (self.cross[ids] * mask).sum((-1, -2)) / torch.clamp(mask.sum((-1, -2)), min=1.0).sqrt()
             of_thread = of_thread + crossed * kept("cross")
-        scores = torch.cat([of_thread, self._layer("agent", _beside(head, *of_agents), drop)], -1)
+        scores = torch.cat([of_thread, of_agent], -1)
         return scores.masked_fill(~there, -1e9)
 
     def begin_with(self, rows: np.ndarray, strength: np.ndarray) -> None:
@@ -111,9 +126,13 @@ class Judge(nn.Module):
         loss = 3e-5 * (self.kinds**2).sum()
         return loss + 1e-5 * (self.cross**2).sum() if self.shape.crosses else loss
 
-    def _layer(self, name: str, inputs: Tensor, drop: dict[str, float]) -> Tensor:
+    def _hidden(self, name: str, inputs: Tensor, drop: dict[str, float]) -> Tensor:
         inputs = functional.dropout(inputs, drop.get("number", 0.0), self.training)
-        hidden = torch.relu(self.get_submodule(f"{name}_in")(inputs))
+        return torch.relu(self.get_submodule(f"{name}_in")(inputs))
+
+    def _score(self, name: str, best: Tensor, hidden: Tensor, drop: dict[str, float]) -> Tensor:
+        beside = functional.dropout(_beside(best, hidden), drop.get("hidden", 0.0), self.training)
+        hidden = hidden + torch.relu(self.get_submodule(f"{name}_among")(beside))
         hidden = functional.dropout(hidden, drop.get("hidden", 0.0), self.training)
         return self.get_submodule(f"{name}_out")(hidden).squeeze(-1)
 
