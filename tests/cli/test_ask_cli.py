@@ -21,7 +21,7 @@ def home(tmp_path_factory):
         for words in (
             'I am not sure what "I need to move my Thursday shift to another day." is about. Which one do you mean?',
             "1. Something new, for schedule assistant: Plans and requests changes of shifts",
-            "2. Something new, for information retriever", "0. None of these: something new, for ",
+            "2. Something new, for ", "0. None of these: something new, for ",
             "→ new thread thr_", "→ answers the question about msg_", "Which day would suit you instead?",
             "it answers what the user was asked about msg_",
         )

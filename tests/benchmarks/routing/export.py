@@ -47,4 +47,5 @@ def export(judges: Mapping[str, Judge], lessons: Lessons, known: int, about: Map
 def _whole(name: str, rows: np.ndarray, levels: int) -> dict[str, np.ndarray]:
     """The rows as whole numbers up to `levels`, and what each row is to be multiplied with."""
     scales = np.maximum(np.abs(rows).max(axis=1) / levels, 1e-6).astype(np.float16)
-    return {name: np.round(rows / scales.astype(np.float32)[:, None]).astype(np.int8), f"{name}:scales": scales}
+    whole = np.clip(np.round(rows / scales.astype(np.float32)[:, None]), -levels, levels)
+    return {name: whole.astype(np.int8), f"{name}:scales": scales}

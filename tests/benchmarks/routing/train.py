@@ -7,7 +7,7 @@
 DATA_DIR holds sgd_train_big.jsonl.gz, sgd_train.jsonl.gz, irc_train.jsonl.gz and agents.json (README.md there says what
 a case is); talks/ beside this file holds conversations of many trades, written for this package. Every 15th user of the
 task dialogues is kept back: the temperature is fitted on those; that for agents of other trades on dialogues.txt, which
-nothing is trained on. Seeded: the same data and libraries give the same weights. About 30 minutes on two cores. The dev
+nothing is trained on. Seeded: the same data and libraries give the same weights. About 35 minutes on two cores. The dev
 files are for choosing, and not read here.
 """
 
