@@ -69,7 +69,7 @@ async def test_what_a_restore_had_put_aside_forgets_too(home: Path, tmp_path: Pa
     assert call("store", "backup", tmp_path / "backup", "--home", home).returncode == 0
     async with open_fleet(home) as fleet:
         for number in range(5):  # the graph's file may keep one row in two places, where `traces` does not find it
-            await fleet.accept(Message("zoe", f"the orchid of Zanzibar, number {number}", f"of-zoe-{number}"))
+            await fleet.accept(Message("zoe", f"a new orchid of Zanzibar, number {number}", f"of-zoe-{number}"))
             await fleet.idle()
     assert call("store", "restore", tmp_path / "backup", "--force", "--home", home).returncode == 0
     (before,) = home.glob("before-*")
